@@ -1,0 +1,143 @@
+#pragma once
+// What an operator can say, as plain structs. config/load fills them from YAML, config/check judges
+// them, everything else reads them. A default is the member's initialiser, here and nowhere else.
+// Marks say where a value was written, so that a check made much later can still point at it.
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/base/address.h"
+#include "config/model/diagnostic.h"
+
+namespace torii::config {
+
+using Duration = std::chrono::microseconds;
+
+enum class Hugepages : uint8_t { automatic, never, require };
+enum class Driver : uint8_t { af_xdp, pci, tap, memory };
+enum class Forward : uint8_t { nat, dr, tunnel };
+enum class SchedulerFlag : uint8_t { sh_port, sh_fallback };
+
+/// As YAML and the API spell them.
+std::string_view to_string(Hugepages);
+std::string_view to_string(Driver);
+std::string_view to_string(Forward);
+std::string_view to_string(SchedulerFlag);
+
+/// A port of the dataplane.
+struct Port {
+    std::string name;
+    Driver driver = Driver::af_xdp;
+    std::string interface;  ///< af_xdp: the Linux interface; tap: the name of the TAP it makes
+    std::string device;     ///< pci: the PCI address, 0000:3b:00.0
+    std::string kernel_interface;  ///< pci, tap, memory: the TAP that carries the kernel's packets
+    uint32_t queues = 0;           ///< receive queues; 0 = as many as the interface has
+    Mark mark, name_mark, driver_mark, interface_mark, device_mark, kernel_interface_mark;
+    friend bool operator==(const Port&, const Port&) = default;
+};
+
+struct Dataplane {
+    std::vector<uint32_t> workers;  ///< cores that forward; empty = chosen by worker_cores()
+    Hugepages hugepages = Hugepages::automatic;
+    Duration idle{50};                ///< longest sleep of an idle worker; 0 = never sleeps
+    uint64_t connections = 1u << 20;  ///< entries of the connection table
+    uint64_t backends = 64u << 10;    ///< backend slots
+    std::vector<Port> ports;
+    Mark mark, workers_mark, connections_mark, ports_mark;
+    friend bool operator==(const Dataplane&, const Dataplane&) = default;
+};
+
+/// How long a connection without packets is kept (ipvsadm --set).
+struct Timeouts {
+    Duration tcp = std::chrono::seconds(900);
+    Duration tcp_fin = std::chrono::seconds(120);
+    Duration udp = std::chrono::seconds(300);
+    friend bool operator==(const Timeouts&, const Timeouts&) = default;
+};
+
+struct Api {
+    std::string socket = "/run/torii/default/api.sock";  ///< follows the instance unless written
+    std::string group = "torii";                         ///< who may use it; empty = only root
+    Mark socket_mark, group_mark;
+    friend bool operator==(const Api&, const Api&) = default;
+};
+
+struct Web {
+    /// Metrics, read-only API and page over HTTP; none = not served.
+    std::optional<Endpoint> listen = Endpoint{Address::v4(be32::from_host(0x7f000001)), 9105};
+    Mark listen_mark;
+    friend bool operator==(const Web&, const Web&) = default;
+};
+
+struct Server {
+    Address address;
+    uint16_t weight = 1;
+    Mark mark;
+    friend bool operator==(const Server&, const Server&) = default;
+};
+
+/// One address a service answers on.
+struct Virtual {
+    Endpoint endpoint;
+    Protocol protocol = Protocol::tcp;
+    Mark mark;
+    friend bool operator==(const Virtual&, const Virtual&) = default;
+};
+std::string to_string(const Virtual&);  ///< 192.0.2.1:80/tcp
+
+/// A server of a service. After loading, everything is resolved: address and weight come from the
+/// named server and `forward` from the service where the backend itself says nothing.
+struct Backend {
+    std::string server;  ///< name in Config::servers; empty when given by address
+    Address address;
+    std::optional<uint16_t> port;  ///< none = the port of the virtual; see backend_port()
+    uint16_t weight = 1;           ///< 0 = no new connections
+    uint32_t upper = 0;            ///< connections at which it takes no new ones; 0 = no limit
+    uint32_t lower = 0;            ///< connections below which it does again; 0 = 3/4 of upper
+    Forward forward = Forward::nat;
+    Mark mark, server_mark, address_mark, port_mark, weight_mark, lower_mark, forward_mark;
+    friend bool operator==(const Backend&, const Backend&) = default;
+};
+
+struct Service {
+    std::string name;
+    std::vector<Virtual> virtuals;
+    std::string scheduler = "wlc";  ///< as ipvsadm -s spells it
+    std::vector<SchedulerFlag> scheduler_flags;
+    Forward forward = Forward::nat;
+    std::vector<Backend> backends;  ///< in the order they were written: schedulers depend on it
+    Mark mark, name_mark;
+    friend bool operator==(const Service&, const Service&) = default;
+};
+
+struct Config {
+    std::string instance = "default";  ///< change it with set_instance()
+    Dataplane dataplane;
+    Timeouts timeouts;
+    Api api;
+    Web web;
+    std::map<std::string, Server, std::less<>> servers;
+    std::vector<Service> services;
+    Mark mark, instance_mark;
+    friend bool operator==(const Config&, const Config&) = default;
+};
+
+/// Names the instance and, unless the file wrote it, the API socket after it.
+/// Precondition: is_instance_name(name).
+void set_instance(Config&, std::string name);
+/// 1 to 32 of A-Z a-z 0-9 _ and -: it becomes part of file names.
+bool is_instance_name(std::string_view);
+/// /run/torii/<instance>/api.sock
+std::string default_api_socket(std::string_view instance);
+/// The cores that forward on a machine with `cpus` of them: the configured ones, else core 1 (core
+/// 0 is left to the kernel), else core 0 when there is no other.
+std::vector<uint32_t> worker_cores(const Dataplane&, unsigned cpus);
+/// The port packets of this virtual reach this backend on.
+uint16_t backend_port(const Backend&, const Virtual&);
+
+}  // namespace torii::config
