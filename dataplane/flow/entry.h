@@ -1,0 +1,108 @@
+#pragma once
+// One connection in the table: 64 bytes for IPv4, 128 for IPv6 (two neighbouring cells).
+//
+// Motivation
+//   One entry serves both directions; a packet that changes nothing must write nothing, so that two
+//   cores that share a flow do not bounce its line.
+//
+// Shape
+//   Cell4 and Cell6 share their first 32 bytes (Head). Everything but `word`, `generation` and
+//   `reply_route` is written once, while the entry is tentative, and is constant while it is live.
+//
+// Thread-safety
+//   Any worker may read a live entry between two of its quiescent points, and change `word` and
+//   `reply_route` by compare-and-swap or store. toriid copies a cell and then checks that `word`
+//   and `generation` are unchanged.
+//
+// Memory ordering
+//   The constant fields are written before the entry's index is published with release (the bucket
+//   slot's compare-and-swap); lookups load the slot with acquire.
+//
+// Failure
+//   A writer killed at any instruction leaves the entry free, tentative, live or dying; recovery
+//   keeps only live ones that a bucket refers to.
+
+#include <atomic>
+#include <cstdint>
+
+#include "config/base/address.h"
+#include "dataplane/shm/services.h"
+
+namespace torii::flow {
+
+/// Coarse time: quarter seconds of CLOCK_BOOTTIME. The same in every process of one boot.
+using Tick = uint32_t;
+inline constexpr uint32_t kTicksPerSecond = 4;
+
+enum class Phase : uint8_t { free = 0, tentative = 1, live = 2, dying = 3 };
+
+/// LVS's state numbers (ip_vs.h, spec: TCP states). UDP has state 0.
+enum class TcpState : uint8_t {
+    none,
+    established,
+    syn_sent,
+    syn_recv,
+    fin_wait,
+    time_wait,
+    close,
+    close_wait,
+    last_ack,
+    listen,
+    synack,
+    kCount
+};
+
+inline constexpr uint16_t kInactive = 1;  ///< counts as InActConn
+inline constexpr uint16_t kNoOutput = 2;  ///< no packet of the server has been seen (DR, tunnel)
+inline constexpr uint16_t kTemplate = 4;  ///< a persistence template
+
+/// The atomic word: phase, state, flags and expiry change together.
+struct Word {
+    Phase phase = Phase::free;
+    uint8_t state = 0;
+    uint16_t flags = 0;
+    Tick expiry = 0;
+    uint64_t pack() const {
+        return uint64_t(expiry) << 32 | uint64_t(flags) << 16 | uint64_t(state) << 8 |
+               uint64_t(phase);
+    }
+    static Word unpack(uint64_t w) {
+        return {Phase(w & 3), uint8_t(w >> 8), uint16_t(w >> 16), Tick(w >> 32)};
+    }
+    friend bool operator==(const Word&, const Word&) = default;
+};
+
+struct Head {
+    std::atomic<uint64_t> word;        ///< Word::pack()
+    std::atomic<uint32_t> generation;  ///< +1 whenever the cell is given to a new entry
+    uint32_t backend;                  ///< backend slot
+    uint32_t backend_generation;
+    uint32_t service_slot;                             ///< counter slot of the service
+    uint16_t client_port, virtual_port, backend_port;  ///< raw network order
+    uint8_t protocol;
+    uint8_t forward : 3;  ///< shm::Forward
+    uint8_t ipv6 : 1;     ///< the cell is the first of a pair
+    uint8_t spare : 4;
+};
+static_assert(sizeof(Head) == 32);
+
+struct alignas(64) Cell4 {
+    Head head;
+    uint32_t client, virtual_address, backend_address;  ///< raw network order
+    uint32_t reserved;
+    std::atomic<uint64_t>
+        reply_route;  ///< routes generation (high 32 bits) and next hop of the client
+    uint32_t extra[2];
+};
+static_assert(sizeof(Cell4) == 64);
+
+struct alignas(64) Cell6 {
+    Head head;
+    uint8_t client[16], virtual_address[16];
+    uint8_t backend_address[16];
+    std::atomic<uint64_t> reply_route;
+    uint32_t extra[10];
+};
+static_assert(sizeof(Cell6) == 128);
+
+}  // namespace torii::flow

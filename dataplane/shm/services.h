@@ -1,0 +1,164 @@
+#pragma once
+// services.<n>: one immutable generation of virtual services, backends and timeouts.
+//
+// The file is position independent: records with sections (offset, count). build() is a pure
+// function from a description to bytes (used by toriid and by tests); Services::view() checks every
+// offset, index and count once, so that workers may use them unchecked afterwards.
+// Writer: toriid, before the generation is published. Readers: everybody, read only, any thread.
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/base/address.h"
+#include "dataplane/shm/object.h"
+
+namespace torii::shm {
+
+enum class Forward : uint8_t { nat = 0, local = 1, tunnel = 2, dr = 3 };  // LVS's numbers
+
+/// Seconds, in the order of the TCP states of LVS (spec: NONE .. SYNACK), then UDP and ICMP.
+struct Timeouts {
+    uint32_t tcp[11] = {2, 900, 120, 60, 120, 120, 10, 60, 30, 120, 120};
+    uint32_t udp = 300;
+    friend bool operator==(const Timeouts&, const Timeouts&) = default;
+};
+
+/// What a backend or service had counted when it got its slot, or when its counters were zeroed.
+struct CounterBase {
+    uint64_t connections = 0, in_packets = 0, in_bytes = 0, out_packets = 0, out_bytes = 0;
+    friend bool operator==(const CounterBase&, const CounterBase&) = default;
+};
+
+/// One (service, address, port); indexed by backend slot. 128 bytes.
+struct BackendRecord {
+    Address address;
+    be16 port;
+    Forward forward;
+    uint8_t present;        ///< 0: the slot is unused, or its backend was removed
+    uint32_t generation;    ///< tells a reused slot from its former owner; never 0 when present
+    uint32_t service;       ///< index into services
+    uint32_t weight;        ///< 0..65535, what LVS shows
+    uint32_t upper, lower;  ///< connection thresholds; 0 = none
+    CounterBase base;
+    Section name;  ///< char; the server's name in the configuration, or empty
+    uint32_t reserved[10];
+};
+static_assert(sizeof(BackendRecord) == 128);
+
+struct ServiceRecord {
+    Address address;
+    be16 port;
+    Protocol protocol;
+    uint8_t reserved0;
+    uint32_t slot;  ///< counter slot, kept over reloads
+    uint32_t slot_generation;
+    char scheduler[16];        ///< name in kSchedulers, NUL-terminated
+    uint16_t scheduler_flags;  ///< LVS bits: 0x08 fallback, 0x10 port
+    uint16_t flags;
+    uint32_t version;          ///< changes with the list of backends or a weight
+    uint32_t max_weight, gcd;  ///< of the positive weights
+    uint64_t change_seq;       ///< number of the last element of `changes`
+    Section targets;           ///< scheduler::Target, list order (newest backend first)
+    Section table;             ///< uint32_t, what the scheduler's build() made
+    Section changes;           ///< scheduler::Change, oldest first, the last one is change_seq
+    Section consistent;  ///< uint32_t, indices into targets; for stateless forwarding (not NAT)
+    Section name;        ///< char, the service's name in the configuration
+    CounterBase base;
+    uint32_t reserved[8];
+};
+
+struct ServicesHeader {
+    ObjectHeader header;
+    uint64_t generation;
+    Timeouts timeouts;
+    Section services;       ///< ServiceRecord, in configuration order
+    Section backends;       ///< BackendRecord, indexed by slot
+    Section service_index;  ///< uint32_t, open addressing, power of two; ~0u = empty
+    Section vips;           ///< Address, open addressing, power of two; Address{} = empty
+};
+
+inline constexpr uint64_t kServicesLayout =
+    layout_hash({sizeof(ServicesHeader), sizeof(ServiceRecord), sizeof(BackendRecord),
+                 offsetof(ServiceRecord, targets), offsetof(ServiceRecord, change_seq),
+                 offsetof(BackendRecord, generation), offsetof(BackendRecord, base)});
+
+/// Mixes an address, port and protocol for service_index; and an address for vips.
+inline uint32_t mix(const Address& a, uint16_t raw_port = 0, uint8_t protocol = 0) {
+    uint64_t x, y;
+    std::memcpy(&x, a.bytes.data(), 8);
+    std::memcpy(&y, a.bytes.data() + 8, 8);
+    uint64_t h = (x ^ (uint64_t(raw_port) << 8 | protocol)) * 0x9e3779b97f4a7c15u;
+    h = (h ^ (h >> 32) ^ y) * 0xc2b2ae3d27d4eb4fu;
+    return uint32_t(h >> 32);
+}
+
+/// A read-only look at one generation. Copies nothing; valid as long as its Mapping.
+struct Services {
+    const ServicesHeader* header = nullptr;
+    std::span<const ServiceRecord> services;
+    std::span<const BackendRecord> backends;
+    std::span<const uint32_t> service_index;
+    std::span<const Address> vips;
+
+    /// Checks everything; Errc::layout names what is wrong.
+    static Result<Services> view(std::span<const std::byte> object);
+
+    template <class T>
+    std::span<const T> section(const Section& s) const {
+        return {reinterpret_cast<const T*>(reinterpret_cast<const std::byte*>(header) + s.offset),
+                s.count};
+    }
+    std::string_view text(const Section& s) const {
+        const auto t = section<char>(s);
+        return {t.data(), t.size()};
+    }
+    const ServiceRecord* find(const Address& a, be16 port, Protocol p) const {
+        const uint32_t mask = uint32_t(service_index.size()) - 1;
+        for (uint32_t i = mix(a, port.raw(), uint8_t(p)) & mask;; i = (i + 1) & mask) {
+            if (service_index[i] == ~0u) return nullptr;
+            const ServiceRecord& s = services[service_index[i]];
+            if (s.address == a && s.port == port && s.protocol == p) return &s;
+        }
+    }
+    bool is_vip(const Address& a) const {
+        const uint32_t mask = uint32_t(vips.size()) - 1;
+        for (uint32_t i = mix(a) & mask;; i = (i + 1) & mask) {
+            if (vips[i] == a) return true;
+            if (vips[i] == Address{}) return false;
+        }
+    }
+    /// The record of a slot if it still belongs to `generation`, else nullptr.
+    const BackendRecord* backend(uint32_t slot, uint32_t generation) const {
+        if (slot >= backends.size()) return nullptr;
+        const BackendRecord& b = backends[slot];
+        return b.present && b.generation == generation ? &b : nullptr;
+    }
+};
+
+/// What build() makes a generation from. Raw sections are bytes of scheduler::Target and
+/// scheduler::Change arrays, so that this folder need not know them.
+struct ServiceDescription {
+    ServiceRecord record{};  ///< sections are filled in by build()
+    std::vector<std::byte> targets, changes;
+    uint32_t target_size = 8, change_size = 1;  ///< sizeof one element
+    std::vector<uint32_t> table, consistent;
+    std::string name;
+};
+struct BackendDescription {
+    BackendRecord record{};
+    std::string name;
+};
+struct ServicesDescription {
+    uint64_t generation = 0;
+    Timeouts timeouts;
+    std::vector<ServiceDescription> services;
+    std::vector<BackendDescription> backends;  ///< index = slot; unused slots have present = 0
+};
+/// The whole object, unstamped (write_immutable stamps it; tests call stamp_buffer). Fails when an
+/// index is out of range, a service is there twice, or the result exceeds 4 GiB.
+Result<std::vector<std::byte>> build(const ServicesDescription&);
+
+}  // namespace torii::shm

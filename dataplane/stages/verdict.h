@@ -1,0 +1,131 @@
+#pragma once
+// How a packet leaves the pipeline. Every packet ends in exactly one verdict and every verdict is
+// one counter: the sum of verdicts equals the packets received (plus those waiting for a
+// neighbour). The metric torii_packets_total{verdict=...}, the command line and the reference come
+// from this table.
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace torii::stages {
+
+enum class Verdict : uint8_t {
+    open,
+    // forwarded
+    nat_request,
+    nat_reply,
+    direct,
+    stateless,
+    icmp_related,
+    // answered with an ICMP error made here
+    answered_no_backend,
+    answered_ttl,
+    answered_too_big,
+    // handed to the kernel
+    kernel_not_ours,
+    kernel_no_connection,
+    kernel_other,
+    // dropped
+    drop_truncated,
+    drop_bad_header,
+    drop_bad_checksum,
+    drop_martian,
+    drop_fragment,
+    drop_no_backend,
+    drop_backend_gone,
+    drop_ttl,
+    drop_too_big,
+    drop_table_full,
+    drop_no_route,
+    drop_no_neighbour,
+    drop_no_port,
+    drop_tx_full,
+    drop_no_memory,
+    drop_no_kernel,
+    kCount
+};
+
+enum class Outcome : uint8_t { none, forwarded, answered, kernel, dropped };
+
+struct VerdictInfo {
+    Verdict id;
+    Outcome outcome;
+    std::string_view name;  ///< Prometheus label, CLI column and trace text
+    std::string_view help;
+};
+
+inline constexpr std::array kVerdicts = {
+    VerdictInfo{Verdict::open, Outcome::none, "open", "still in the pipeline (never exported)"},
+    VerdictInfo{Verdict::nat_request, Outcome::forwarded, "nat_request",
+                "sent to a backend by NAT"},
+    VerdictInfo{Verdict::nat_reply, Outcome::forwarded, "nat_reply",
+                "a NAT backend's reply, sent to its client"},
+    VerdictInfo{Verdict::direct, Outcome::forwarded, "direct",
+                "sent to a backend by direct routing"},
+    VerdictInfo{Verdict::stateless, Outcome::forwarded, "stateless",
+                "sent to a backend by consistent hash, without an entry, because the connection "
+                "table is full"},
+    VerdictInfo{Verdict::icmp_related, Outcome::forwarded, "icmp_related",
+                "an ICMP error about a connection, translated and sent on"},
+    VerdictInfo{Verdict::answered_no_backend, Outcome::answered, "answered_no_backend",
+                "no usable backend: answered with ICMP port unreachable"},
+    VerdictInfo{Verdict::answered_ttl, Outcome::answered, "answered_ttl",
+                "TTL or hop limit used up: answered with ICMP time exceeded"},
+    VerdictInfo{Verdict::answered_too_big, Outcome::answered, "answered_too_big",
+                "larger than the next hop's MTU: answered with ICMP fragmentation needed or packet "
+                "too big"},
+    VerdictInfo{Verdict::kernel_not_ours, Outcome::kernel, "kernel_not_ours",
+                "addressed to no virtual service"},
+    VerdictInfo{Verdict::kernel_no_connection, Outcome::kernel, "kernel_no_connection",
+                "of a service, but no connection and not the start of one (LVS hands it to the "
+                "local stack)"},
+    VerdictInfo{Verdict::kernel_other, Outcome::kernel, "kernel_other",
+                "not IP, or a protocol that torii does not balance"},
+    VerdictInfo{Verdict::drop_truncated, Outcome::dropped, "drop_truncated",
+                "ends before its headers do"},
+    VerdictInfo{Verdict::drop_bad_header, Outcome::dropped, "drop_bad_header",
+                "header lengths or fields contradict each other"},
+    VerdictInfo{Verdict::drop_bad_checksum, Outcome::dropped, "drop_bad_checksum",
+                "IPv4 header or ICMP checksum is wrong"},
+    VerdictInfo{Verdict::drop_martian, Outcome::dropped, "drop_martian",
+                "a source address that no host may use"},
+    VerdictInfo{Verdict::drop_fragment, Outcome::dropped, "drop_fragment",
+                "an IP fragment of a service's traffic"},
+    VerdictInfo{Verdict::drop_no_backend, Outcome::dropped, "drop_no_backend",
+                "no usable backend, and the ICMP answer was over its rate limit"},
+    VerdictInfo{Verdict::drop_backend_gone, Outcome::dropped, "drop_backend_gone",
+                "the connection's backend was removed"},
+    VerdictInfo{Verdict::drop_ttl, Outcome::dropped, "drop_ttl",
+                "TTL used up, and the ICMP answer was over its rate limit"},
+    VerdictInfo{Verdict::drop_too_big, Outcome::dropped, "drop_too_big",
+                "larger than the next hop's MTU, and the ICMP answer was over its rate limit"},
+    VerdictInfo{Verdict::drop_table_full, Outcome::dropped, "drop_table_full",
+                "no room for a new connection"},
+    VerdictInfo{Verdict::drop_no_route, Outcome::dropped, "drop_no_route",
+                "no route to the destination"},
+    VerdictInfo{Verdict::drop_no_neighbour, Outcome::dropped, "drop_no_neighbour",
+                "the next hop did not answer in time, or too many packets waited for it"},
+    VerdictInfo{Verdict::drop_no_port, Outcome::dropped, "drop_no_port",
+                "the route leaves by an interface that is no port of the dataplane"},
+    VerdictInfo{Verdict::drop_tx_full, Outcome::dropped, "drop_tx_full",
+                "the port's transmit queue was full"},
+    VerdictInfo{Verdict::drop_no_memory, Outcome::dropped, "drop_no_memory",
+                "no room in the packet for an added header"},
+    VerdictInfo{Verdict::drop_no_kernel, Outcome::dropped, "drop_no_kernel",
+                "for the kernel, but the port has no way into it or the way was full"},
+};
+
+static_assert(
+    [] {
+        if (kVerdicts.size() != size_t(Verdict::kCount)) return false;
+        for (size_t i = 0; i < kVerdicts.size(); ++i)
+            if (size_t(kVerdicts[i].id) != i) return false;
+        return true;
+    }(),
+    "kVerdicts must list every Verdict once, in order");
+
+inline const VerdictInfo& info(Verdict v) { return kVerdicts[size_t(v)]; }
+
+}  // namespace torii::stages
