@@ -1,0 +1,95 @@
+#include "dataplane/shm/control_block.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <linux/futex.h>
+#include <sys/file.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <climits>
+#include <ctime>
+
+namespace torii::shm {
+namespace {
+
+constexpr uint64_t kPage = 4096;
+
+// Makes the block under a temporary name and links it: either it is there whole, or not at all.
+Result<> create_control(const std::string& path) {
+    const std::string temporary = fmt::format("{}.{}", path, ::getpid());
+    ::unlink(temporary.c_str());
+    auto made = Mapping::create(temporary, kPage);
+    if (!made) return tl::unexpected(made.error());
+    stamp(*made, Kind::control, kControlLayout, false);
+    const int rc = ::link(temporary.c_str(), path.c_str());
+    const int e = errno;
+    ::unlink(temporary.c_str());
+    if (rc != 0 && e != EEXIST) return fail_errno(path, e);
+    return {};
+}
+
+}  // namespace
+
+Result<Mapping> open_control(const Location& location) {
+    if (auto made = location.create(); !made) return tl::unexpected(made.error());
+    const std::string path = location.path("control");
+    auto mapping = Mapping::open(path, Mapping::Access::read_write);
+    if (!mapping && mapping.error().code == Errc::not_found) {
+        if (auto made = create_control(path); !made) return tl::unexpected(made.error());
+        mapping = Mapping::open(path, Mapping::Access::read_write);
+    }
+    if (!mapping) return mapping;
+    if (auto ok = verify(*mapping, Kind::control, kControlLayout, path, false); !ok)
+        return tl::unexpected(ok.error());
+    if (mapping->size() < sizeof(ControlBlock))
+        return fail(Errc::layout, fmt::format("{}: too short for a control block", path));
+    return mapping;
+}
+
+void announce(ControlBlock& block) {
+    block.published.fetch_add(1);
+    ::syscall(SYS_futex, &block.published, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
+}
+
+void wait_published(ControlBlock& block, uint32_t seen, int milliseconds) {
+    const timespec limit{milliseconds / 1000, (milliseconds % 1000) * 1'000'000L};
+    ::syscall(SYS_futex, &block.published, FUTEX_WAIT, seen, &limit, nullptr, 0);
+}
+
+Result<Lock> Lock::acquire(const Location& location, std::string_view name) {
+    if (auto made = location.create(); !made) return tl::unexpected(made.error());
+    const std::string path = location.path(fmt::format("{}.lock", name));
+    const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+    if (fd < 0) return fail_errno(path, errno);
+    if (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        const int e = errno;
+        ::close(fd);
+        if (e == EWOULDBLOCK)
+            return fail(Errc::busy,
+                        fmt::format("{}: another {} runs for this instance", path, name));
+        return fail_errno(path, e);
+    }
+    return Lock(fd);
+}
+
+bool Lock::held(const Location& location, std::string_view name) {
+    const int fd = ::open(location.path(fmt::format("{}.lock", name)).c_str(), O_RDWR | O_CLOEXEC);
+    if (fd < 0) return false;
+    // A shared lock is enough to tell, and two askers do not disturb each other.
+    const bool taken = ::flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    ::close(fd);
+    return taken;
+}
+
+Lock::Lock(Lock&& o) noexcept : fd_(std::exchange(o.fd_, -1)) {}
+Lock& Lock::operator=(Lock&& o) noexcept {
+    std::swap(fd_, o.fd_);
+    return *this;
+}
+Lock::~Lock() {
+    if (fd_ >= 0) ::close(fd_);
+}
+
+}  // namespace torii::shm
