@@ -77,7 +77,7 @@ struct Web {
 struct Server {
     Address address;
     uint16_t weight = 1;
-    Mark mark;
+    Mark mark, address_mark;
     friend bool operator==(const Server&, const Server&) = default;
 };
 
@@ -100,7 +100,8 @@ struct Backend {
     uint32_t upper = 0;            ///< connections at which it takes no new ones; 0 = no limit
     uint32_t lower = 0;            ///< connections below which it does again; 0 = 3/4 of upper
     Forward forward = Forward::nat;
-    Mark mark, server_mark, address_mark, port_mark, weight_mark, lower_mark, forward_mark;
+    Mark mark, server_mark, address_mark, port_mark, weight_mark, upper_mark, lower_mark,
+        forward_mark;
     friend bool operator==(const Backend&, const Backend&) = default;
 };
 
@@ -111,7 +112,7 @@ struct Service {
     std::vector<SchedulerFlag> scheduler_flags;
     Forward forward = Forward::nat;
     std::vector<Backend> backends;  ///< in the order they were written: schedulers depend on it
-    Mark mark, name_mark;
+    Mark mark, name_mark, virtual_mark;
     friend bool operator==(const Service&, const Service&) = default;
 };
 
@@ -123,7 +124,7 @@ struct Config {
     Web web;
     std::map<std::string, Server, std::less<>> servers;
     std::vector<Service> services;
-    Mark mark, instance_mark;
+    Mark mark, instance_mark, servers_mark;
     friend bool operator==(const Config&, const Config&) = default;
 };
 

@@ -12,6 +12,7 @@ struct Mark {
     std::string file;
     int line = 0;
     int column = 0;
+    bool bad = false;  ///< while loading: the value there could not be read, so checks pass over it
     /// Whether the file says it, as opposed to a default.
     explicit operator bool() const { return line > 0; }
     /// Marks never make two values differ: a reload that only moves lines changes nothing.

@@ -1,0 +1,18 @@
+#include "config/load/resolve.h"
+
+namespace torii::config {
+
+void resolve(Config& config) {
+    set_instance(config, config.instance);
+    for (Service& service : config.services) {
+        for (Backend& backend : service.backends) {
+            if (!backend.forward_mark) backend.forward = service.forward;
+            const auto server = config.servers.find(backend.server);
+            if (server == config.servers.end()) continue;
+            if (!backend.address_mark) backend.address = server->second.address;
+            if (!backend.weight_mark) backend.weight = server->second.weight;
+        }
+    }
+}
+
+}  // namespace torii::config

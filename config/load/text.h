@@ -1,0 +1,16 @@
+#pragma once
+// What is refused before YAML is even tried.
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "config/model/diagnostic.h"
+
+namespace torii::config {
+
+/// The first byte that no text file holds: invalid UTF-8 (RFC 3629), or a control character other
+/// than tab and line ends (YAML 1.2, 5.1).
+std::optional<Diagnostic> find_foreign_byte(std::string_view text, const std::string& file);
+
+}  // namespace torii::config

@@ -1,0 +1,208 @@
+#pragma once
+// Which C++ types a key may have. A new type is a read(), a type_of() and a show(); a struct only
+// needs its keys_for().
+
+#include <concepts>
+#include <map>
+#include <optional>
+#include <type_traits>
+
+#include "config/schema/key.h"
+
+namespace torii::config {
+
+/// The tables; keys.cc has them.
+Keys keys_for(const Config*);
+Keys keys_for(const Dataplane*);
+Keys keys_for(const Port*);
+Keys keys_for(const Timeouts*);
+Keys keys_for(const Api*);
+Keys keys_for(const Web*);
+Keys keys_for(const Server*);
+Keys keys_for(const Service*);
+Keys keys_for(const Backend*);
+
+template <class T>
+concept Struct = requires(const T* t) {
+    keys_for(t);
+};
+
+// Each read() stores the value and returns true, or reports and returns false.
+bool read(const Node&, uint16_t&, const Key&, Report&);
+bool read(const Node&, uint32_t&, const Key&, Report&);
+bool read(const Node&, uint64_t&, const Key&, Report&);
+bool read(const Node&, Duration&, const Key&, Report&);
+bool read(const Node&, std::string&, const Key&, Report&);
+bool read(const Node&, Address&, const Key&, Report&);
+bool read(const Node&, Virtual&, const Key&, Report&);
+bool read(const Node&, std::optional<uint16_t>&, const Key&, Report&);
+bool read(const Node&, std::optional<Endpoint>&, const Key&, Report&);
+/// The word of key.one_of, or null.
+const Word* read_word(const Node&, const Key&, Report&);
+/// Whether the node is of that kind; reports if not.
+bool is_a(Node::Kind, const Node&, std::string_view name, Report&);
+void refuse_item(const Node&, const Key&, Report&);  ///< of a list of mappings
+bool is_name(const Node&, Report&);                  ///< of an entry of a mapping of structs
+
+template <class E>
+requires std::is_enum_v<E>
+bool read(const Node& node, E& out, const Key& key, Report& report) {
+    const Word* word = read_word(node, key, report);
+    if (word) out = E(word->value);
+    return word != nullptr;
+}
+
+template <Struct S>
+bool read(const Node& node, S& out, const Key& key, Report& report) {
+    if constexpr (requires { out.mark; }) out.mark = report.mark(node);
+    decode(node, &out, keys_for(&out), key.name, report);
+    return true;  // what could not be read keeps its default: later checks still see the rest
+}
+
+/// A list, or one item without the brackets.
+template <class T>
+bool read(const Node& node, std::vector<T>& out, const Key& key, Report& report) {
+    if (node.kind != Node::Kind::list) {
+        if (Struct<T> || node.kind != Node::Kind::scalar)
+            return is_a(Node::Kind::list, node, key.name, report);
+        return read(node, out.emplace_back(), key, report) || (out.pop_back(), false);
+    }
+    for (const Node& item : node.items) {
+        if (Struct<T> && item.kind != Node::Kind::map)
+            refuse_item(item, key, report);
+        else if (!read(item, out.emplace_back(), key, report))
+            out.pop_back();
+    }
+    return true;
+}
+
+/// A mapping from names to structs.
+template <Struct S>
+bool read(const Node& node, std::map<std::string, S, std::less<>>& out, const Key& key,
+          Report& report) {
+    if (!is_a(Node::Kind::map, node, key.name, report)) return false;
+    for (size_t i = 0; i + 1 < node.items.size(); i += 2) {
+        const Node& name = node.items[i];
+        if (!is_name(name, report)) continue;
+        auto [entry, fresh] = out.try_emplace(name.text);
+        if (!fresh) {
+            report.add(name, quoted(name.text) + " is given twice");
+            continue;
+        }
+        read(node.items[i + 1], entry->second, Key{.name = name.text}, report);
+    }
+    return true;
+}
+
+std::string type_of(const uint16_t*, const Key&);
+std::string type_of(const uint32_t*, const Key&);
+std::string type_of(const uint64_t*, const Key&);
+std::string type_of(const Duration*, const Key&);
+std::string type_of(const std::string*, const Key&);
+std::string type_of(const Address*, const Key&);
+std::string type_of(const Virtual*, const Key&);
+std::string type_of(const Endpoint*, const Key&);
+std::string type_of_words(const Key&);
+
+template <class E>
+requires std::is_enum_v<E> std::string type_of(const E*, const Key& key) {
+    return type_of_words(key);
+}
+template <Struct S>
+std::string type_of(const S*, const Key&) {
+    return "mapping";
+}
+template <class T>
+std::string type_of(const std::optional<T>*, const Key& key) {
+    return type_of(static_cast<const T*>(nullptr), key);
+}
+template <class T>
+std::string type_of(const std::vector<T>*, const Key& key) {
+    return "list of " + (Struct<T> ? "mappings" : type_of(static_cast<const T*>(nullptr), key));
+}
+template <class T>
+std::string type_of(const std::map<std::string, T, std::less<>>*, const Key&) {
+    return "mapping of names to mappings";
+}
+
+std::string show(uint64_t, const Key&);
+std::string show_size(uint64_t);
+std::string show(const Duration&, const Key&);
+std::string show(const std::string&, const Key&);
+std::string show(const std::optional<Endpoint>&, const Key&);
+
+/// The default as the operator would write it, or "" when there is none to show.
+template <class T>
+std::string show_any(const T& value, const Key& key) {
+    if constexpr (std::is_enum_v<T>)
+        return std::string(to_string(value));
+    else if constexpr (std::is_same_v<T, uint64_t>)
+        return show_size(value);
+    else if constexpr (requires { show(value, key); })
+        return show(value, key);
+    else
+        return {};
+}
+
+template <class T>
+struct Shape {
+    using Inner = T;
+    static constexpr std::string_view kSuffix = "";
+};
+template <class T>
+struct Shape<std::vector<T>> {
+    using Inner = T;
+    static constexpr std::string_view kSuffix = "[]";
+};
+template <class T>
+struct Shape<std::map<std::string, T, std::less<>>> {
+    using Inner = T;
+    static constexpr std::string_view kSuffix = ".NAME";
+};
+
+template <class S, class T>
+struct Member {
+    using Type = T;
+    using Owner = S;
+};
+template <class S, class T>
+Member<S, T> member_of(T S::*);
+
+template <auto M>
+constexpr Field make_field() {
+    using S = typename decltype(member_of(M))::Owner;
+    using T = typename decltype(member_of(M))::Type;
+    using Inner = typename Shape<T>::Inner;
+    Field f;
+    f.read = [](const Node& node, void* object, const Key& key, Report& report) {
+        read(node, static_cast<S*>(object)->*M, key, report);
+    };
+    f.type = [](const Key& key) { return type_of(static_cast<const T*>(nullptr), key); };
+    f.fallback = [](const Key& key) {
+        const S s{};
+        return show_any(s.*M, key);
+    };
+    f.equal = [](const void* a, const void* b) {
+        return static_cast<const S*>(a)->*M == static_cast<const S*>(b)->*M;
+    };
+    f.suffix = Shape<T>::kSuffix;
+    if constexpr (Struct<Inner>)
+        f.keys = [] { return keys_for(static_cast<const Inner*>(nullptr)); };
+    if constexpr (Struct<T>)
+        f.inside = [](const void* object) -> const void* {
+            return &(static_cast<const S*>(object)->*M);
+        };
+    return f;
+}
+
+/// The row's target: field<&Backend::weight>.
+template <auto M>
+inline constexpr Field field = make_field<M>();
+
+/// Where the place of the value is kept: mark_in<&Backend::weight_mark>.
+template <auto M>
+Mark& mark_in(void* object) {
+    return static_cast<typename decltype(member_of(M))::Owner*>(object)->*M;
+}
+
+}  // namespace torii::config

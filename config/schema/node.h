@@ -1,0 +1,34 @@
+#pragma once
+// A YAML document as plain data, with what yaml-cpp's own tree loses: repeated keys and the place
+// of every value. Bounded, so that no document can exhaust the machine that checks it.
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/model/diagnostic.h"
+
+namespace torii::config {
+
+struct Node {
+    enum class Kind : unsigned char { null, scalar, list, map };
+    Kind kind = Kind::null;
+    int line = 0, column = 0;  ///< from 1
+    std::string text;          ///< scalar
+    std::vector<Node> items;   ///< list: its items; map: key, value, key, value, ...
+};
+
+/// "a mapping", "a list", "text", "nothing".
+std::string_view to_string(Node::Kind);
+
+inline constexpr size_t kMaxBytes = 64u << 20;  ///< of a document
+inline constexpr size_t kMaxDepth = 32;         ///< of lists and mappings within each other
+inline constexpr size_t kMaxNodes = 4u << 20;   ///< values, counted after aliases are expanded
+
+/// The one document in `text`. On failure nothing, and one diagnostic more. Never throws.
+std::optional<Node> parse_yaml(std::string_view text, const std::string& file,
+                               std::vector<Diagnostic>& diagnostics);
+
+}  // namespace torii::config

@@ -1,0 +1,26 @@
+#pragma once
+// What the rest of the program asks of the table of keys.
+
+#include <string>
+#include <vector>
+
+#include "config/model/config.h"
+#include "config/schema/key.h"
+#include "config/schema/node.h"
+
+namespace torii::config {
+
+/// Fills a Config from a document; reports every problem it finds. Names are not resolved yet.
+void read_config(const Node& document, Config&, Report&);
+
+/// docs/config.md: every key with its type, default, cost of changing and help.
+std::string reference_markdown();
+
+/// A key whose value differs between two configurations.
+struct Change {
+    std::string key;  ///< "dataplane.connections"; lists and named mappings count as one value
+    Reload reload;
+};
+std::vector<Change> changes(const Config& from, const Config& to);
+
+}  // namespace torii::config
