@@ -1,0 +1,113 @@
+#pragma once
+// Which packets of an interface torii takes from the kernel, and the two kernel programs that see
+// to it: torii_xdp, which DPDK's net_af_xdp attaches and which redirects them to its sockets, and
+// torii_guard at tc ingress, which drops them while torii_xdp is not attached.
+//
+// Interfaces are named, and looked up in the network namespace of the calling thread. All functions
+// talk to the kernel and may take milliseconds: never on the packet path. They may be called from
+// any process with CAP_NET_ADMIN and CAP_BPF (or root), also while no dataplane runs. Nothing is
+// pinned: maps are found through the attached program. Two callers must not change the same
+// interface at the same time; reading (attached, queues) is always safe.
+//
+// Errors: not_found (no such interface, nothing attached), exists (a program that is not torii's is
+// in the way), full (more keys than the map holds), layout (programs of another torii release), io.
+
+#include <compare>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/base/address.h"
+#include "config/base/error.h"
+
+namespace torii::xdp {
+
+/// What a packet is matched by: a service's or a server's address, port (host order, 0: every port)
+/// and protocol (tcp, udp or sctp).
+struct ServiceKey {
+    Address address;
+    uint16_t port = 0;
+    Protocol protocol = Protocol::any;
+    friend bool operator==(const ServiceKey&, const ServiceKey&) = default;
+    friend auto operator<=>(const ServiceKey&, const ServiceKey&) = default;
+};
+
+/// Everything the decision depends on. Order and repetition do not matter.
+struct SteeringSet {
+    std::vector<ServiceKey> services;
+    std::vector<Address> vips;         ///< the addresses of `services`
+    std::vector<Address> locals;       ///< the host's own addresses that are no VIP
+    std::vector<ServiceKey> backends;  ///< servers of NAT services; their replies are taken
+    std::vector<Mac> macs;             ///< unicast MACs that are ours; empty: every unicast MAC
+};
+
+enum class Owner : uint8_t { none, ours, foreign };
+enum class Mode : uint8_t { none, native, generic, offload };
+
+struct Program {
+    Owner owner = Owner::none;
+    uint32_t id = 0;   ///< the kernel's program id, 0 for none
+    std::string name;  ///< up to 15 characters
+};
+
+/// What is attached to an interface. `guard` looks only at the handle and priority that are ours.
+struct Attached {
+    Program xdp;
+    Mode mode = Mode::none;  ///< how the XDP program runs
+    Program guard;
+};
+
+Result<Attached> attached(std::string_view interface);
+
+/// Installs the tc guard with its maps filled before it is attached, or replaces it in one step, so
+/// that there is no moment in which a packet of `set` reaches the kernel.
+Result<> guard(std::string_view interface, const SteeringSet& set);
+
+/// Brings the maps of the attached program and of the guard to `set`: first every addition in both,
+/// then every removal. Fails with not_found when neither is attached. A foreign XDP program is
+/// reported (exists) after the guard was brought up to date.
+Result<> apply(std::string_view interface, const SteeringSet& set);
+
+/// Loads torii_xdp, fills its maps and attaches it. For what does not use net_af_xdp, which
+/// attaches the program itself. Without a socket in xsks_map, packets of `set` are dropped.
+Result<> attach_xdp(std::string_view interface, const SteeringSet& set);
+
+/// Detaches torii_xdp. Nothing attached is success; a foreign program is refused with exists.
+Result<> detach_xdp(std::string_view interface);
+
+/// Gives everything back to the kernel: removes torii_xdp and the guard, and leaves what is not
+/// torii's (a foreign XDP program is no error here). The empty clsact qdisc stays.
+Result<> release(std::string_view interface);
+
+/// torii_xdp as a file for net_af_xdp's xdp_prog=FILE. It lives in memory and is gone with this
+/// object; the path names it for this process only. The driver reads it while it configures the
+/// first receive queue.
+class ProgramFile {
+public:
+    static Result<ProgramFile> create();
+    ProgramFile(ProgramFile&& other) noexcept : fd_(other.fd_) { other.fd_ = -1; }
+    ProgramFile& operator=(ProgramFile&&) = delete;
+    ~ProgramFile();
+    std::string path() const;  ///< /proc/self/fd/N
+
+private:
+    explicit ProgramFile(int fd) : fd_(fd) {}
+    int fd_;
+};
+
+/// Lifts RLIMIT_MEMLOCK for this process; call it before the DPDK port is configured. Packet memory
+/// of AF_XDP sockets is charged to it, and BPF maps before Linux 5.11.
+Result<> raise_memlock();
+
+struct Queues {
+    unsigned receive = 1;  ///< receive queues in use; a packet may arrive on any of them
+    /// Queues net_af_xdp can bind: what the driver calls combined channels, else one. Packets of
+    /// services on a queue beyond it are dropped, so a port with fewer than `receive` is unusable.
+    unsigned bindable = 1;
+};
+Result<Queues> queues(std::string_view interface);
+
+Result<Mac> interface_mac(std::string_view interface);
+
+}  // namespace torii::xdp
