@@ -25,12 +25,31 @@ function(torii_library name)
   endif()
 endfunction()
 
+# What a sanitizer build's test cases are called, so that one ctest run tells them from the plain ones.
+string(REPLACE "address,undefined" "asan/" TORII_TEST_PREFIX "${TORII_SANITIZE}")
+string(REPLACE "thread" "tsan/" TORII_TEST_PREFIX "${TORII_TEST_PREFIX}")
+
 # torii_tests(NAME [LIBS...]): one GoogleTest program of the current folder's *_test.cc; each TEST is a ctest case.
 function(torii_tests name)
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*_test.cc)
   if(sources)
     add_executable(${name} ${sources})
     target_link_libraries(${name} PRIVATE ${ARGN} torii_test_support GTest::gmock GTest::gtest_main)
-    gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST PROPERTIES TIMEOUT 300 LABELS "unit")
+    gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST TEST_PREFIX "${TORII_TEST_PREFIX}"
+                         PROPERTIES TIMEOUT 300 LABELS "unit")
   endif()
+endfunction()
+
+# torii_pytests(LABEL SECONDS): one ctest case for each test_*.py of the current folder, run alone because
+# they measure and disturb the network of the machine. They find the programs in $TORII_BIN.
+function(torii_pytests label seconds)
+  file(GLOB scripts CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/test_*.py)
+  foreach(script ${scripts})
+    get_filename_component(name ${script} NAME_WE)
+    add_test(NAME ${label}/${name}
+             COMMAND /usr/bin/python3 -m pytest -q -x -p no:cacheprovider --durations=5 ${script}
+             WORKING_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR})
+    set_tests_properties(${label}/${name} PROPERTIES RUN_SERIAL ON TIMEOUT ${seconds} LABELS ${label}
+                         ENVIRONMENT "TORII_BIN=${CMAKE_RUNTIME_OUTPUT_DIRECTORY};PYTHONDONTWRITEBYTECODE=1")
+  endforeach()
 endfunction()
