@@ -42,8 +42,9 @@ tl::expected<std::string, int> read_all(const std::string& path) {
 }
 
 void in_file_order(std::vector<Diagnostic>& all, const std::string& file) {
-    std::ranges::stable_sort(
-        all, {}, [](const Diagnostic& d) { return std::tuple(d.mark.line, d.mark.column); });
+    std::ranges::stable_sort(all, {}, [](const Diagnostic& d) {
+        return std::tuple(!d.mark, d.mark.line, d.mark.column);  // what has no line comes last
+    });
     if (all.size() <= kMaxDiagnostics) return;
     const size_t left = all.size() - kMaxDiagnostics;
     all.resize(kMaxDiagnostics);

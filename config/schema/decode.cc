@@ -26,10 +26,10 @@ size_t distance(std::string_view a, std::string_view b) {
 
 /// The nearest key when it is near enough to be meant, else the list of them.
 std::string unknown(std::string_view name, Keys keys) {
-    std::string message = fmt::format("unknown key {}", quoted(name));
+    std::string message = fmt::format("unknown key {}", in_quotes(name));
     if (name.size() <= 32)
         for (const Key& key : keys)
-            if (distance(name, key.name) <= 2)
+            if (distance(name, key.name) <= (name.size() < 5 ? 1u : 2u))
                 return fmt::format("{}; did you mean '{}'?", message, key.name);
     message += "; the keys here are";
     for (const Key& key : keys)

@@ -86,7 +86,7 @@ bool read(const Node& node, std::map<std::string, S, std::less<>>& out, const Ke
         if (!is_name(name, report)) continue;
         auto [entry, fresh] = out.try_emplace(name.text);
         if (!fresh) {
-            report.add(name, quoted(name.text) + " is given twice");
+            report.add(name, in_quotes(name.text) + " is given twice");
             continue;
         }
         read(node.items[i + 1], entry->second, Key{.name = name.text}, report);
@@ -118,7 +118,8 @@ std::string type_of(const std::optional<T>*, const Key& key) {
 }
 template <class T>
 std::string type_of(const std::vector<T>*, const Key& key) {
-    return "list of " + (Struct<T> ? "mappings" : type_of(static_cast<const T*>(nullptr), key));
+    if constexpr (Struct<T>) return "list of mappings";
+    return "list, each " + type_of(static_cast<const T*>(nullptr), key);
 }
 template <class T>
 std::string type_of(const std::map<std::string, T, std::less<>>*, const Key&) {

@@ -82,6 +82,6 @@ struct Key {
 void decode(const Node& map, void* object, Keys, std::string_view name, Report&);
 
 /// The text in quotes, shortened and with control characters made visible: it goes to a terminal.
-std::string quoted(std::string_view);
+std::string in_quotes(std::string_view);
 
 }  // namespace torii::config

@@ -11,7 +11,8 @@ namespace {
 
 /// What stands there, for the end of a message: 'abc', a list, nothing.
 std::string got(const Node& node) {
-    return node.kind == Node::Kind::scalar ? quoted(node.text) : std::string(to_string(node.kind));
+    return node.kind == Node::Kind::scalar ? in_quotes(node.text)
+                                           : std::string(to_string(node.kind));
 }
 
 void wrong(const Node& node, const Key& key, std::string_view wanted, Report& report) {
@@ -69,7 +70,7 @@ std::string_view to_string(Reload r) {
     return "unknown";
 }
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
     constexpr size_t kShown = 64;
     std::string shown = "'";
     size_t end = std::min(text.size(), kShown);
@@ -85,9 +86,9 @@ std::string quoted(std::string_view text) {
 
 bool is_a(Node::Kind kind, const Node& node, std::string_view name, Report& report) {
     if (node.kind == kind) return true;
-    report.add(node,
-               fmt::format("{} must be {}, got {}", name == "the file" ? "the file" : quoted(name),
-                           to_string(kind), got(node)));
+    report.add(node, fmt::format("{} must be {}, got {}",
+                                 name == "the file" ? "the file" : in_quotes(name), to_string(kind),
+                                 got(node)));
     return false;
 }
 
@@ -191,7 +192,7 @@ bool read(const Node& node, Virtual& out, const Key& key, Report& report) {
     const auto slash = text.find('/');
     if (text.starts_with("mark:")) {
         report.add(node,
-                   fmt::format("'{}: mark:' is not supported by this version of torii", key.name));
+                   fmt::format("{} is not supported by this version of torii", in_quotes(text)));
         return false;
     }
     const auto endpoint = parse_endpoint(text.substr(0, slash));

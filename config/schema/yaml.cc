@@ -18,7 +18,7 @@ struct Refused {
     std::string message;
 };
 
-/// Reads the text where it lies; std::istringstream would copy it.
+/// Reads the text where it lies; std::istringstream would copy it once more.
 struct View : std::streambuf {
     explicit View(std::string_view text) {
         char* begin = const_cast<char*>(text.data());
@@ -138,7 +138,11 @@ std::string_view to_string(Node::Kind kind) {
 std::optional<Node> parse_yaml(std::string_view text, const std::string& file,
                                std::vector<Diagnostic>& diagnostics) {
     try {
-        View view(text);
+        // yaml-cpp takes the end of the text for the end of a quoted scalar; a document end there
+        // is an error, so that a file cut off within quotes is not half believed.
+        std::string ended(text);
+        ended += text.ends_with('\n') ? "...\n" : "\n...\n";
+        View view(ended);
         std::istream stream(&view);
         YAML::Parser parser(stream);
         Builder builder, second;
@@ -146,6 +150,7 @@ std::optional<Node> parse_yaml(std::string_view text, const std::string& file,
         if (parser.HandleNextDocument(second))
             throw Refused{std::max(second.root.line, 1), std::max(second.root.column, 1),
                           "a second document: only one is read"};
+        if (builder.root.kind == Node::Kind::null) builder.root = {};  // nowhere in particular
         return std::move(builder.root);
     } catch (const Refused& e) {
         diagnostics.push_back({{file, e.line, e.column}, e.message});
