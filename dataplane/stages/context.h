@@ -1,0 +1,78 @@
+#pragma once
+// What the stages of one worker work with: the view in force, the worker's hold on the connection
+// table, its own counters, and the little it remembers between bursts.
+
+#include <cstdint>
+#include <vector>
+
+#include "dataplane/flow/table.h"
+#include "dataplane/scheduler/scheduler.h"
+#include "dataplane/shm/counters.h"
+#include "dataplane/shm/events.h"
+#include "dataplane/stages/view.h"
+
+namespace torii::stages {
+
+/// At most `rate` a second on average and `burst` at once. Time is the caller's, in microseconds.
+struct TokenBucket {
+    uint32_t rate = 1000, burst = 50;
+    uint64_t credit_us = 0;  ///< time not yet spent; a token costs 1'000'000 / rate of it
+    uint64_t last_us = 0;    ///< 0: never asked, so the bucket is full
+
+    bool take(uint64_t now_us) {
+        const uint64_t price = 1'000'000 / rate;
+        const uint64_t passed = last_us == 0 ? price * burst : now_us - last_us;
+        if (now_us >= last_us) {
+            credit_us = credit_us + passed < price * burst ? credit_us + passed : price * burst;
+            last_us = now_us ? now_us : 1;
+        }
+        if (credit_us < price) return false;
+        credit_us -= price;
+        return true;
+    }
+};
+
+/// One service's scheduling state; by counter slot of the service.
+struct ServiceState {
+    uint32_t slot_generation = 0;  ///< whose state this is; another one starts afresh
+    scheduler::Cursor cursor;
+    uint64_t others_at_us = 0;  ///< when the other workers' counts below were last added up
+};
+
+/// What one worker last saw the others count on a backend, and its overload flag; by backend slot.
+struct BackendState {
+    uint32_t generation = 0;  ///< whose state this is
+    bool overloaded = false;
+    int64_t active = 0, inactive = 0;  ///< sums over the other workers
+};
+
+/// Everything a worker keeps between bursts outside shared memory. Owned by the worker; never
+/// shared. Sized once: slots beyond the vectors are not scheduled to.
+struct WorkerState {
+    WorkerState(const flow::Seed& table_seed, uint32_t service_slots, uint32_t backend_slots)
+        : seed(table_seed), services(service_slots), backends(backend_slots) {}
+
+    flow::Seed seed;  ///< of the connection table: Table::seed()
+    std::vector<ServiceState> services;
+    std::vector<BackendState> backends;
+    TokenBucket icmp{1000, 50};   ///< ICMP errors made here (Linux: icmp_msgs_per_sec, _burst)
+    TokenBucket wanted{200, 64};  ///< neighbour_wanted events
+    uint16_t ip_id = 1;           ///< identification of the next IPv4 packet made here
+    uint64_t full_seen = 0;       ///< the workers' table_full counts added up, when last looked at
+    uint64_t full_until_us = 0;   ///< stateless forwarding of unknown flows is allowed until then
+    uint64_t full_looked_us = 0;
+};
+
+/// One burst's surroundings. Cheap to make; valid for one call.
+struct Context {
+    const View& view;
+    flow::Table::Worker& flows;
+    WorkerState& state;
+    shm::Counters counters;
+    uint32_t worker;         ///< number of this worker: its block of `counters`
+    flow::Tick now;          ///< coarse clock, see flow::Tick
+    uint64_t now_us;         ///< CLOCK_MONOTONIC or BOOTTIME in microseconds, never going back
+    shm::EventRing* events;  ///< this worker's ring, or nullptr
+};
+
+}  // namespace torii::stages
