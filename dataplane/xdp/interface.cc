@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 
@@ -70,11 +71,29 @@ Result<Mac> interface_mac(std::string_view interface) {
     return mac;
 }
 
+std::vector<int> xsk_sockets() {
+    std::vector<int> found;
+    std::error_code error;
+    for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd", error)) {
+        const int fd = std::atoi(entry.path().filename().c_str());
+        int domain = 0;
+        socklen_t size = sizeof(domain);
+        if (::getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 && domain == AF_XDP)
+            found.push_back(fd);
+    }
+    std::sort(found.begin(), found.end());
+    return found;
+}
+
 Result<> raise_memlock() {
-    const rlimit unlimited{RLIM_INFINITY, RLIM_INFINITY};
-    if (::setrlimit(RLIMIT_MEMLOCK, &unlimited) != 0)
-        return fail_errno("RLIMIT_MEMLOCK cannot be raised (needs CAP_SYS_RESOURCE)", errno);
-    return {};
+    rlimit limit{RLIM_INFINITY, RLIM_INFINITY};
+    if (::setrlimit(RLIMIT_MEMLOCK, &limit) == 0) return {};
+    // Without CAP_SYS_RESOURCE (containers) the hard limit is the end.
+    if (::getrlimit(RLIMIT_MEMLOCK, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        if (::setrlimit(RLIMIT_MEMLOCK, &limit) == 0) return {};
+    }
+    return fail_errno("RLIMIT_MEMLOCK cannot be raised", errno);
 }
 
 Result<ProgramFile> ProgramFile::create() {

@@ -65,9 +65,9 @@ Result<Object> load(std::span<const std::byte> elf, std::string_view name);
 Result<int> interface_index(std::string_view interface);
 Result<Fd> program_by_id(uint32_t id);
 
-/// The maps behind one program, by the names of maps.bpf.h.
+/// The maps behind one program, by their names. Only torii_xdp has an xsks_map.
 struct MapSet {
-    Fd vips, services, locals, backends, backend_addrs, macs;
+    Fd vips, services, locals, backends, backend_addrs, macs, xsks;
 };
 Result<MapSet> maps_of(int program_fd);
 

@@ -82,6 +82,7 @@ constexpr MapRow kMaps[] = {
     {"backends", &MapSet::backends, sizeof(torii_service_key)},
     {"backend_addrs", &MapSet::backend_addrs, sizeof(torii_address_key)},
     {"macs", &MapSet::macs, sizeof(torii_mac_key)},
+    {"xsks_map", &MapSet::xsks, sizeof(uint32_t)},
 };
 
 }  // namespace
@@ -107,7 +108,7 @@ Result<MapSet> maps_of(int program_fd) {
                 set.*row.fd = std::move(fd);
     }
     for (const MapRow& row : kMaps)
-        if (!(set.*row.fd).valid())
+        if (!(set.*row.fd).valid() && (row.fd != &MapSet::xsks || info.name == kXdpName))
             return fail(Errc::layout,
                         fmt::format("the attached program {} is of another torii release: it has "
                                     "no map {} of this layout; detach it first",

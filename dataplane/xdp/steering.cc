@@ -179,6 +179,20 @@ Result<> apply_to(int index, const SteeringSet& set) {
     return {};
 }
 
+Result<> bind_to(int index, std::span<const int> sockets) {
+    auto xdp = find_xdp(index);
+    if (!xdp) return tl::unexpected(xdp.error());
+    if (xdp->program.owner == Owner::foreign) return foreign("XDP program", xdp->program);
+    if (xdp->program.owner == Owner::none)
+        return fail(Errc::not_found, "torii_xdp is not attached");
+    auto maps = maps_of(xdp->fd.get());
+    if (!maps) return tl::unexpected(maps.error());
+    for (uint32_t queue = 0; queue < sockets.size(); ++queue)
+        if (bpf_map_update_elem(maps->xsks.get(), &queue, &sockets[queue], BPF_ANY) != 0)
+            return fail_errno(fmt::format("socket of receive queue {}", queue), errno);
+    return {};
+}
+
 /// Runs `action(index)` and puts the interface's name before its error.
 template <class Action>
 auto on(std::string_view interface, Action&& action) -> decltype(action(0)) {
@@ -223,6 +237,10 @@ Result<> detach_xdp(std::string_view interface) {
         if (xdp->program.owner == Owner::foreign) return foreign("XDP program", xdp->program);
         return detach(index, *xdp);
     });
+}
+
+Result<> bind_sockets(std::string_view interface, std::span<const int> sockets) {
+    return on(interface, [&](int index) { return bind_to(index, sockets); });
 }
 
 Result<> release(std::string_view interface) {

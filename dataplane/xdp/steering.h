@@ -14,6 +14,7 @@
 
 #include <compare>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -96,14 +97,25 @@ private:
     int fd_;
 };
 
-/// Lifts RLIMIT_MEMLOCK for this process; call it before the DPDK port is configured. Packet memory
-/// of AF_XDP sockets is charged to it, and BPF maps before Linux 5.11.
+/// The AF_XDP sockets of this process, ascending. net_af_xdp has no receive interrupts and does not
+/// tell its sockets; the one that rte_eth_rx_queue_setup() added is found by comparing before and
+/// after. An idle worker waits in ppoll() on them and wakes with the first packet.
+std::vector<int> xsk_sockets();
+
+/// Puts `sockets[i]` behind receive queue i of the attached torii_xdp. For drivers without combined
+/// channels, where each queue needs a vdev, and so a program, of its own: only the program attached
+/// last is left, and has to know all sockets.
+Result<> bind_sockets(std::string_view interface, std::span<const int> sockets);
+
+/// Lifts RLIMIT_MEMLOCK of this process as far as its capabilities allow; call it before the DPDK
+/// port is configured. Packet memory of AF_XDP sockets is charged to it unless the process has
+/// CAP_IPC_LOCK, and so are BPF maps before Linux 5.11.
 Result<> raise_memlock();
 
 struct Queues {
     unsigned receive = 1;  ///< receive queues in use; a packet may arrive on any of them
-    /// Queues net_af_xdp can bind: what the driver calls combined channels, else one. Packets of
-    /// services on a queue beyond it are dropped, so a port with fewer than `receive` is unusable.
+    /// Queues one net_af_xdp vdev can bind: what the driver calls combined channels, else one.
+    /// Packets of services on a queue without a socket are dropped: see bind_sockets().
     unsigned bindable = 1;
 };
 Result<Queues> queues(std::string_view interface);
