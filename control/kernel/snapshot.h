@@ -43,7 +43,7 @@ struct Hop {
     uint32_t ifindex = 0;
     std::optional<Address>
         gateway;  ///< none: the destination is on the link. May be of the other family (RFC 5549)
-    uint16_t weight = 1;  ///< 1-256 (1-65535 on newer kernels)
+    uint16_t weight = 1;  ///< 1-256
     friend bool operator==(const Hop&, const Hop&) = default;
 };
 
