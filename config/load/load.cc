@@ -64,6 +64,10 @@ Loaded load_text(std::string_view text, const std::string& name) {
         all.push_back(*std::move(foreign));
         return loaded;
     }
+    if (auto dense = find_too_dense(text, name)) {
+        all.push_back(*std::move(dense));
+        return loaded;
+    }
     const auto document = parse_yaml(text, name, all);
     if (!document) return loaded;
     Config config;

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "config/schema/node.h"
+
 namespace torii::config {
 namespace {
 
@@ -30,7 +32,25 @@ bool is_control(unsigned char c) {
     return (c < 0x20 && c != '\t' && c != '\n' && c != '\r') || c == 0x7f;
 }
 
+Mark mark_of(std::string_view text, size_t position, const std::string& file) {
+    const auto before = text.substr(0, position);
+    const auto line_end = before.rfind('\n');
+    const size_t column = line_end == before.npos ? position : position - line_end - 1;
+    return {file, int(std::ranges::count(before, '\n')) + 1, int(column) + 1};
+}
+
 }  // namespace
+
+std::optional<Diagnostic> find_too_dense(std::string_view text, const std::string& file) {
+    size_t count = 0;
+    for (size_t i = 0; i < text.size(); ++i) {
+        if (std::string_view("[]{},").find(text[i]) == std::string_view::npos) continue;
+        if (++count > kMaxBrackets)
+            return Diagnostic{mark_of(text, i, file),
+                              fmt::format("more than {} brackets and commas", kMaxBrackets)};
+    }
+    return std::nullopt;
+}
 
 std::optional<Diagnostic> find_foreign_byte(std::string_view text, const std::string& file) {
     for (size_t i = 0; i < text.size();) {
@@ -40,10 +60,7 @@ std::optional<Diagnostic> find_foreign_byte(std::string_view text, const std::st
             i += length;
             continue;
         }
-        const auto before = text.substr(0, i);
-        const auto line_start = before.rfind('\n');
-        const size_t column = line_start == before.npos ? i : i - line_start - 1;
-        const Mark mark{file, int(std::ranges::count(before, '\n')) + 1, int(column) + 1};
+        const Mark mark = mark_of(text, i, file);
         return Diagnostic{mark, fmt::format("the byte 0x{:02x} is {}", byte,
                                             length == 0 ? "not UTF-8" : "a control character")};
     }

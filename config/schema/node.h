@@ -23,9 +23,11 @@ struct Node {
 /// "a mapping", "a list", "text", "nothing".
 std::string_view to_string(Node::Kind);
 
-inline constexpr size_t kMaxBytes = 64u << 20;  ///< of a document
-inline constexpr size_t kMaxDepth = 32;         ///< of lists and mappings within each other
-inline constexpr size_t kMaxNodes = 4u << 20;   ///< values, counted after aliases are expanded
+inline constexpr size_t kMaxBytes = 16u << 20;  ///< of a document
+inline constexpr size_t kMaxBrackets = 2u
+                                       << 20;  ///< of brackets and commas: yaml-cpp holds them all
+inline constexpr size_t kMaxDepth = 32;        ///< of lists and mappings within each other
+inline constexpr size_t kMaxNodes = 4u << 20;  ///< values, counted after aliases are expanded
 
 /// The one document in `text`. On failure nothing, and one diagnostic more. Never throws.
 std::optional<Node> parse_yaml(std::string_view text, const std::string& file,

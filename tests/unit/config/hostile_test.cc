@@ -112,8 +112,11 @@ TEST(Hostile, ManyKeys) {
 }
 
 TEST(Hostile, TooLarge) {
-    EXPECT_EQ(complaint(std::string(kMaxBytes + 1, '#')), "t: more than 64 MiB\n");
-    EXPECT_EQ(format(load_file("/dev/zero").diagnostics), "/dev/zero: more than 64 MiB\n");
+    EXPECT_EQ(complaint("a:\n" + std::string(kMaxBrackets + 1, '{')),
+              "t:2:2097153: more than 2097152 brackets and commas\n");
+    EXPECT_THAT(complaint(std::string(kMaxBrackets, '{')), HasSubstr("nested more than 32"));
+    EXPECT_EQ(complaint(std::string(kMaxBytes + 1, '#')), "t: more than 16 MiB\n");
+    EXPECT_EQ(format(load_file("/dev/zero").diagnostics), "/dev/zero: more than 16 MiB\n");
 }
 
 /// Every prefix of a good file, and the file with each byte changed, is answered.
