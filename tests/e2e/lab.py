@@ -100,7 +100,7 @@ class Host:
         self.ports += 1
         port = f"p{next(segment.numbers)}"
         run("ip", "link", "add", interface, "netns", self.namespace, "numrxqueues", queues, "numtxqueues", queues,
-            "type", "veth", "peer", "name", port, "netns", segment.namespace)
+            "type", "veth", "peer", "name", port, "netns", segment.namespace, "numrxqueues", queues, "numtxqueues", queues)
         for namespace, device in ((self.namespace, interface), (segment.namespace, port)):
             run("ip", "netns", "exec", namespace, "ethtool", "-K", device, "tx", "off")
         segment.ip(f"link set {port} master br0 up")
