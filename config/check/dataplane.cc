@@ -89,8 +89,9 @@ void check_ports(const Config& config, Diagnostics& out) {
                 refuse(port, port.interface_mark, "interface", out);
                 break;
             case Driver::tap:
-            case Driver::memory:
                 refuse(port, port.device_mark, "device", out);
+                break;
+            case Driver::memory:  // a device there is the virtual one to stand in for memory
                 break;
         }
     }

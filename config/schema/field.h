@@ -41,8 +41,9 @@ bool read(const Node&, std::optional<Endpoint>&, const Key&, Report&);
 const Word* read_word(const Node&, const Key&, Report&);
 /// Whether the node is of that kind; reports if not.
 bool is_a(Node::Kind, const Node&, std::string_view name, Report&);
-void refuse_item(const Node&, const Key&, Report&);  ///< of a list of mappings
-bool is_name(const Node&, Report&);                  ///< of an entry of a mapping of structs
+bool refuse_length(const Node&, const Key&, Report&);  ///< of a list; returns false
+void refuse_item(const Node&, const Key&, Report&);    ///< of a list of mappings
+bool is_name(const Node&, Report&);                    ///< of an entry of a mapping of structs
 
 template <class E>
 requires std::is_enum_v<E>
@@ -67,6 +68,7 @@ bool read(const Node& node, std::vector<T>& out, const Key& key, Report& report)
             return is_a(Node::Kind::list, node, key.name, report);
         return read(node, out.emplace_back(), key, report) || (out.pop_back(), false);
     }
+    if (node.items.size() > key.most) return refuse_length(node, key, report);
     for (const Node& item : node.items) {
         if (Struct<T> && item.kind != Node::Kind::map)
             refuse_item(item, key, report);

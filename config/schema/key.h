@@ -70,6 +70,7 @@ struct Key {
     bool required = false;
     uint64_t min = 0, max = std::numeric_limits<uint64_t>::max();  ///< numbers; length of text
     Duration shortest{0}, longest = Duration::max();               ///< durations
+    size_t most = std::numeric_limits<size_t>::max();              ///< entries of a list
     std::string_view zero = {};         ///< a word for 0 or none: "auto", "poll", "none"
     std::span<const Word> one_of = {};  ///< enums and fixed sets of text
     Reload reload = Reload::live;

@@ -92,6 +92,12 @@ bool is_a(Node::Kind kind, const Node& node, std::string_view name, Report& repo
     return false;
 }
 
+bool refuse_length(const Node& node, const Key& key, Report& report) {
+    report.add(node, fmt::format("'{}' can have {} entries at most, got {}", key.name, key.most,
+                                 node.items.size()));
+    return false;
+}
+
 void refuse_item(const Node& node, const Key& key, Report& report) {
     wrong(node, key, "a list of mappings", report);
 }

@@ -26,6 +26,13 @@ std::string service(const std::string& virtuals, const std::string& backend,
 }
 const std::string kWeb = "192.0.2.1:80/tcp";
 
+/// "0, 1, 2": so many numbers.
+std::string many(int count) {
+    std::string all = "0";
+    for (int i = 1; i < count; ++i) all += ", " + std::to_string(i);
+    return all;
+}
+
 class Messages : public testing::TestWithParam<Row> {};
 
 TEST_P(Messages, AreExactlyThese) {
@@ -89,9 +96,13 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"listen", kPort + "web: {listen: 9105}\n",
             "f:2:15: 'listen' must be address:port with a port from 1 or none, got '9105'\n"},
         Row{"text_too_long",
-            "dataplane: {ports: [{name: " + std::string(33, 'p') + ", driver: memory}]}\n",
-            "f:1:28: 'name' must be text of 1 to 32 characters, got '" + std::string(33, 'p') +
+            "dataplane: {ports: [{name: " + std::string(32, 'p') + ", driver: memory}]}\n",
+            "f:1:28: 'name' must be text of 1 to 31 characters, got '" + std::string(32, 'p') +
                 "'\n"},
+        Row{"list_too_long",
+            "dataplane:\n  workers: [" + many(65) +
+                "]\n  ports: " + "[{name: p, driver: memory}]\n",
+            "f:2:12: 'workers' can have 64 entries at most, got 65\n"},
         Row{"virtual_without_protocol", kPort + "services: [{name: s, virtual: 192.0.2.1:80}]\n",
             "f:2:31: 'virtual' must be address:port/protocol, got '192.0.2.1:80'\n"},
         Row{"virtual_icmp", kPort + "services: [{name: s, virtual: 192.0.2.1:80/icmp}]\n",
