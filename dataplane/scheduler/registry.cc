@@ -1,0 +1,68 @@
+#include <algorithm>
+#include <array>
+
+#include "dataplane/scheduler/rows.h"
+
+namespace torii::scheduler {
+namespace {
+
+constexpr std::array kSchedulers = {
+    Scheduler{.name = "rr", .help = "round robin", .pick = rr_pick, .on_change = rr_on_change},
+    Scheduler{.name = "wrr",
+              .help = "weighted round robin",
+              .pick = wrr_pick,
+              .on_change = wrr_on_change},
+    Scheduler{.name = "lc", .help = "fewest connections", .pick = lc_pick},
+    Scheduler{.name = "wlc", .help = "fewest connections for its weight", .pick = wlc_pick},
+    Scheduler{.name = "sh",
+              .help = "weighted hash of the client's address",
+              .table_size = 256,
+              .build = sh_build,
+              .pick = sh_pick},
+    Scheduler{.name = "dh",
+              .help = "hash of the virtual address",
+              .table_size = 256,
+              .build = dh_build,
+              .pick = dh_pick},
+};
+
+// A cursor as it would be if the service had never been used.
+void start_afresh(const ServiceView& view, Cursor& cursor) {
+    cursor.position = kHead;
+    cursor.backend = kNoBackend;
+    cursor.current_weight =
+        view.changes.empty() ? view.max_weight - (view.gcd - 1) : view.changes.back().idle_weight;
+}
+
+void replay(const Scheduler& s, const ServiceView& view, Cursor& cursor) {
+    const uint64_t missed = view.change_seq - cursor.applied;
+    for (const Change& change : view.changes.last(missed)) s.on_change(change, cursor);
+    const auto at = std::ranges::find(view.targets, cursor.backend, &Target::backend);
+    cursor.position = at == view.targets.end() ? kHead : uint32_t(at - view.targets.begin());
+}
+
+}  // namespace
+
+std::span<const Scheduler> schedulers() { return kSchedulers; }
+
+const Scheduler* find_scheduler(std::string_view name) {
+    const auto it = std::ranges::find(kSchedulers, name, &Scheduler::name);
+    return it == kSchedulers.end() ? nullptr : &*it;
+}
+
+void catch_up(const Scheduler& s, const ServiceView& view, Cursor& cursor, const Loads& loads,
+              const Key& key) {
+    const bool known = cursor.applied != 0 && cursor.applied < view.change_seq &&
+                       view.change_seq - cursor.applied <= view.changes.size();
+    if (known)
+        replay(s, view, cursor);
+    else
+        start_afresh(view, cursor);
+    cursor.applied = view.change_seq;
+    // Workers that start from the head are spread over the list, or a handful of connections
+    // landing on as many workers would all reach the same backend.
+    if (cursor.position != kHead) return;
+    for (uint32_t n = 0; n < cursor.worker; ++n) s.pick(view, cursor, loads, key);
+}
+
+}  // namespace torii::scheduler
