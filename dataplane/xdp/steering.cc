@@ -152,7 +152,13 @@ Result<> install_xdp(int index, const SteeringSet& set) {
             return foreign("XDP program", there->program);
         return fail(Errc::exists, "XDP program torii_xdp is attached already");
     }
-    if (e != 0) return fail_errno("XDP program", -e);
+    if (e != 0) {
+        // libbpf prints the kernel's reason, e.g. that the peer of a veth has more queues.
+        Error error = fail_errno("XDP program", -e).value();
+        if (const std::string why = QuietLibbpf::last_line(); !why.empty())
+            error.message += fmt::format(" ({})", why);
+        return tl::unexpected(std::move(error));
+    }
     return {};
 }
 

@@ -4,6 +4,14 @@
 //   xdp_tool attach|guard|apply INTERFACE [service=tcp,ADDRESS:PORT] [vip=ADDRESS]
 //            [local=ADDRESS] [backend=tcp,ADDRESS:PORT] [mac=MAC] ...
 //   xdp_tool object FILE                    writes the XDP object there
+//   xdp_tool foreign INTERFACE              attaches an XDP program that is not torii's
+//   xdp_tool foreign-filter INTERFACE       adds a tc ingress filter beside the guard's place
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <linux/bpf.h>
+#include <linux/pkt_cls.h>
+#include <net/if.h>
+
 #include <cstdio>
 #include <fstream>
 #include <string>
@@ -59,6 +67,32 @@ Result<> show_attached(const std::string& interface) {
     return {};
 }
 
+/// A program that returns `verdict`, called "somebody".
+int somebody(bpf_prog_type type, int verdict) {
+    const bpf_insn program[] = {
+        {BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_0, 0, 0, verdict},
+        {BPF_JMP | BPF_EXIT, 0, 0, 0, 0},
+    };
+    return bpf_prog_load(type, "somebody", "GPL", program, 2, nullptr);
+}
+
+Result<> attach_foreign(const std::string& interface) {
+    const int index = int(if_nametoindex(interface.c_str()));
+    const int e = bpf_xdp_attach(index, somebody(BPF_PROG_TYPE_XDP, XDP_PASS), 0, nullptr);
+    if (e != 0) return fail_errno("bpf_xdp_attach", -e);
+    return {};
+}
+
+Result<> attach_foreign_filter(const std::string& interface) {
+    LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = int(if_nametoindex(interface.c_str())),
+                .attach_point = BPF_TC_INGRESS);
+    LIBBPF_OPTS(bpf_tc_opts, options, .prog_fd = somebody(BPF_PROG_TYPE_SCHED_CLS, TC_ACT_UNSPEC),
+                .handle = 1, .priority = 1);
+    if (const int e = bpf_tc_attach(&hook, &options); e != 0)
+        return fail_errno("bpf_tc_attach", -e);
+    return {};
+}
+
 Result<> run(const std::string& verb, const std::string& name,
              const std::vector<std::string>& words) {
     auto set = parse_set(words);
@@ -67,6 +101,8 @@ Result<> run(const std::string& verb, const std::string& name,
     if (verb == "attach") return attach_xdp(name, *set);
     if (verb == "guard") return guard(name, *set);
     if (verb == "apply") return xdp::apply(name, *set);
+    if (verb == "foreign") return attach_foreign(name);
+    if (verb == "foreign-filter") return attach_foreign_filter(name);
     if (verb == "detach") return detach_xdp(name);
     if (verb == "release") return release(name);
     if (verb == "queues") {
