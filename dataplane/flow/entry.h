@@ -6,8 +6,9 @@
 //   cores that share a flow do not bounce its line.
 //
 // Shape
-//   Cell4 and Cell6 share their first 32 bytes (Head). Everything but `word`, `generation` and
-//   `reply_route` is written once, while the entry is tentative, and is constant while it is live.
+//   Cell4 and Cell6 share their first 32 bytes (Head). Everything but `word`, `reply_route` and
+//   `armed` is written once, while the entry is tentative, and is constant while it is live. `link`
+//   and `extra` belong to the lists of free and waiting cells.
 //
 // Thread-safety
 //   Any worker may read a live entry between two of its quiescent points, and change `word` and
@@ -16,13 +17,15 @@
 //
 // Memory ordering
 //   The constant fields are written before the entry's index is published with release (the bucket
-//   slot's compare-and-swap); lookups load the slot with acquire.
+//   slot's compare-and-swap); lookups load the slot with acquire. They are stored with release and
+//   copied by Reader with acquire, so that a copy that mixes two entries sees a changed generation.
 //
 // Failure
 //   A writer killed at any instruction leaves the entry free, tentative, live or dying; recovery
 //   keeps only live ones that a bucket refers to.
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 
 #include "config/base/address.h"
@@ -89,20 +92,31 @@ static_assert(sizeof(Head) == 32);
 struct alignas(64) Cell4 {
     Head head;
     uint32_t client, virtual_address, backend_address;  ///< raw network order
-    uint32_t reserved;
-    std::atomic<uint64_t>
-        reply_route;  ///< routes generation (high 32 bits) and next hop of the client
-    uint32_t extra[2];
+    std::atomic<uint32_t> link;         ///< of the list the cell is on while it is not live
+    std::atomic<uint64_t> reply_route;  ///< routes generation (high 32 bits) and next hop of the
+                                        ///< client; 0 in a new entry
+    std::atomic<uint32_t> armed;        ///< tick of the entry's one valid timer; kUnarmed = none
+    std::atomic<uint32_t> extra;        ///< length of a batch of free cells
 };
 static_assert(sizeof(Cell4) == 64);
 
+/// The second half keeps what makes it harmless to whoever takes it for a cell of its own: a word
+/// that is never live, and its own generation.
 struct alignas(64) Cell6 {
     Head head;
     uint8_t client[16], virtual_address[16];
-    uint8_t backend_address[16];
-    std::atomic<uint64_t> reply_route;
-    uint32_t extra[10];
+    std::atomic<uint64_t> second_word;        ///< always 0: Phase::free
+    std::atomic<uint32_t> second_generation;  ///< of the second cell when it is used alone
+    std::atomic<uint32_t> link;               ///< as in Cell4
+    uint8_t backend_address[16];              ///< an IPv4 server lies here as ::ffff:a.b.c.d
+    std::atomic<uint64_t> reply_route;        ///< as in Cell4
+    std::atomic<uint32_t> armed;              ///< as in Cell4
+    std::atomic<uint32_t> extra[5];
 };
 static_assert(sizeof(Cell6) == 128);
+static_assert(offsetof(Cell6, second_word) == 64 + offsetof(Head, word));
+static_assert(offsetof(Cell6, second_generation) == 64 + offsetof(Head, generation));
+
+inline constexpr Tick kUnarmed = ~0u;
 
 }  // namespace torii::flow

@@ -19,7 +19,7 @@ struct Listed {
     Word word;
     uint32_t backend, backend_generation, service_slot;
     shm::Forward forward;
-};
+};  // decoded, not judged: in a table that no dataplane has recovered it may be anything
 
 class Reader {
 public:
@@ -27,6 +27,7 @@ public:
     static Result<Reader> open(const std::string& path);
     uint32_t capacity() const;
     uint32_t buckets() const;
+    uint64_t used() const;  ///< cells that hold entries, about; an IPv6 entry counts twice
     /// Calls `visit` for every live entry, in cell order; stops when it returns false.
     void each(const std::function<bool(const Listed&)>& visit) const;
     /// Same from cell `from`, for at most `cells` cells; returns the next cell (capacity = done).
@@ -34,6 +35,7 @@ public:
                   const std::function<bool(const Listed&)>& visit) const;
 
 private:
+    explicit Reader(shm::Mapping map) : map_(std::move(map)) {}
     shm::Mapping map_;
 };
 

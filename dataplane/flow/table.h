@@ -12,8 +12,8 @@
 //   home bucket overflows into the next ones (at most kMaxProbe). Slot 0's spare byte counts
 //   (saturating) how many entries have passed over this bucket, so that a miss in an ordinary
 //   bucket costs one line. Cell: 64 bytes; an IPv6 entry takes an aligned pair. `capacity` counts
-//   cells. Private to the dataplane process, rebuilt on attach: free cells, timer wheels, cells
-//   waiting for their grace period.
+//   cells. Private to the dataplane process, rebuilt on attach: free cells (cells.h), timer wheels
+//   (wheel.h), cells waiting for their grace period (quiescent.h).
 //
 // Thread-safety
 //   Each dataplane thread owns one Worker (below) and uses only that. find*() may run concurrently
@@ -28,17 +28,17 @@
 //
 // Failure
 //   Full (no cell, or kMaxProbe buckets full): insert() recycles a half-open entry (SYN_RECV) among
-//   the candidates it looks at, else returns kFull. Attach validates every slot and cell in one
-//   pass, frees what is not whole, and reports what it found.
+//   the candidates it looks at, else returns kFull. Each worker keeps a few cells back for this, so
+//   a table holds slightly fewer entries than it has cells. Attach validates every slot and cell
+//   (recovery.cc), frees what is not whole, and reports what it found.
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "dataplane/flow/entry.h"
 #include "dataplane/flow/key.h"
+#include "dataplane/flow/layout.h"
 #include "dataplane/shm/counters.h"
 #include "dataplane/shm/object.h"
 
@@ -51,6 +51,7 @@ inline constexpr uint32_t kMaxProbe = 32;  ///< buckets a tuple may lie away fro
 /// What attach found and did.
 struct Recovery {
     bool attached = false;  ///< false: the table is new
+    bool clean = false;     ///< the last dataplane closed the table in order
     uint64_t kept = 0, expired = 0, half_written = 0, orphaned = 0, duplicates = 0;
     std::string path;
     bool huge_pages = false;
@@ -62,11 +63,17 @@ struct Options {
     uint32_t capacity = 1u << 20;  ///< cells
     uint32_t workers = 1;
     HugePages huge_pages = HugePages::automatic;
-    bool fresh = false;          ///< discard what is there
-    bool constant_hash = false;  ///< tests: every tuple has the same hash
+    bool fresh = false;                   ///< discard what is there
+    std::string mounts = "/proc/mounts";  ///< where hugetlbfs is looked up; tests say otherwise
+    bool constant_hash = false;           ///< tests: every tuple has the same hash
 };
 
-/// Everything an insertion writes.
+/// Everything an insertion writes. Client and virtual address are of one family; the server of an
+/// IPv6 client may be IPv4, not the other way round.
+///
+/// A connection is what its request side says it is: protocol, client and virtual address and port.
+/// Two NAT connections of one client port to two services that share a server are both accepted;
+/// the server's replies cannot tell them apart, and find_reply*() gives one of them (as LVS does).
 struct NewEntry {
     Tuple tuple;
     uint32_t backend = 0, backend_generation = 0, service_slot = 0;
@@ -76,13 +83,22 @@ struct NewEntry {
     Tick expiry = 0;
 };
 
+/// How insertions of one tuple by several workers were settled; see table.cc.
+struct Conflicts {
+    uint64_t found_live = 0;  ///< the other one was live first: ours was withdrawn
+    uint64_t killed = 0;      ///< the other one was tentative, and was stopped by us
+    uint64_t lost = 0;        ///< ours was stopped by another worker
+};
+
 class Table {
 public:
     class Worker;
 
     /// Attaches to the instance's table, or creates it. `now` decides what has expired. Rebuilds
-    /// the active/inactive counts of `counters` (into worker 0's rows). Errc::layout when the file
-    /// is of another layout, truncated or corrupt in its header and options.fresh is not set.
+    /// the active/inactive/persistent counts of `counters` (into worker 0's rows), which must have
+    /// a block for every worker and outlive the table. Errc::layout when the file is of another
+    /// layout or capacity, truncated or corrupt in its header and options.fresh is not set;
+    /// Errc::full when there is not enough memory.
     static Result<std::unique_ptr<Table>> open(const shm::Location&, const Options&,
                                                shm::Counters counters, Tick now,
                                                Recovery& recovery);
@@ -93,20 +109,32 @@ public:
     Worker& worker(uint32_t number);
     const Seed& seed() const;
     uint32_t capacity() const;
+    /// Cells that hold entries, about. Any thread.
+    uint64_t used() const;
+    /// Bytes of private memory in use: timers, bitmaps. Any thread; an estimate.
+    uint64_t private_bytes() const;
 
     /// Main thread, every 100 ms or so: joins free single cells to pairs when pairs run short, and
-    /// moves free cells between workers. Bounded work.
+    /// makes memory for timers present before it is used. Bounded work.
     void housekeeping();
 
-private:
+    /// For tests, while no worker runs: cells that are free or wait for their grace period. Aborts
+    /// when one is there twice.
+    uint64_t count_free() const;
     struct Impl;
+
+private:
+    friend class Worker;
     explicit Table(std::unique_ptr<Impl>);
     std::unique_ptr<Impl> impl_;
 };
 
-/// One dataplane thread's hold on the table. Not shared between threads.
+/// One dataplane thread's hold on the table. Not shared between threads. Starts offline; its thread
+/// calls online() (or quiescent(), which does the same) before it uses anything else.
 class Table::Worker {
 public:
+    ~Worker();
+
     /// Says that this thread holds no reference (entry index) any more. Once a burst, also when
     /// idle.
     void quiescent();
@@ -115,7 +143,7 @@ public:
     void online();
 
     void prefetch_bucket(uint64_t hash) const;
-    /// First candidate with the tag, so that its cell can be prefetched; kNone if there is none.
+    /// First candidate with the tag, whose cell it prefetches; kNone if there is none.
     uint32_t prefetch_cell(uint64_t hash) const;
 
     /// Exact lookups; kNone if there is no live entry. A request is matched by client and virtual
@@ -130,9 +158,9 @@ public:
     uint32_t find_reply6(uint64_t hash, uint8_t protocol, const void* client, uint16_t client_port,
                          const void* backend_address, uint16_t backend_port) const;
 
-    Head& head(uint32_t entry) const;
-    Cell4& cell4(uint32_t entry) const;
-    Cell6& cell6(uint32_t entry) const;
+    Head& head(uint32_t entry) const { return cells_[entry].head; }
+    Cell4& cell4(uint32_t entry) const { return cells_[entry]; }
+    Cell6& cell6(uint32_t entry) const { return reinterpret_cast<Cell6&>(cells_[entry]); }
     Tuple tuple(uint32_t entry) const;
 
     struct Inserted {
@@ -140,28 +168,71 @@ public:
         bool created;    ///< this call made it
         bool recycled;   ///< a half-open entry had to go
     };
-    /// Inserts unless a live entry of this tuple exists. Counts the connection (counters row of the
-    /// backend: active or inactive by kInactive, persistent for templates) when it made it.
+    /// Inserts unless a live entry of this tuple exists. `hash` is hash_of() the client side.
+    /// Counts the connection (counters row of the backend: active or inactive by kInactive,
+    /// persistent for templates; connections of backend and service otherwise) when it made it.
     Inserted insert(const NewEntry&, uint64_t hash, Tick now);
 
     /// Replaces the word if it still is `seen` and live; keeps the counts of active and inactive
-    /// right, and arms an earlier timer when the expiry moves closer by more than the wheel would
-    /// notice. False: somebody else changed it; load again.
+    /// right, and arms an earlier timer when the expiry moves closer than the timer that is armed.
+    /// Writes nothing when `next` is `seen`. False: somebody else changed it; load again.
     bool update(uint32_t entry, Word seen, Word next, Tick now);
     /// Ends an entry (once, whoever comes first).
     bool remove(uint32_t entry);
 
-    /// Runs timers up to `now`: frees entries whose expiry has passed, at most `budget` timers.
-    /// Returns the number of entries freed. Called once a burst; cheap when nothing is due.
+    /// Runs timers up to `now`: frees entries whose expiry has come (expiry <= now), at most
+    /// `budget` timers. Returns the number of entries freed. Called once a burst; cheap when
+    /// nothing is due. What the budget leaves over is done by the next calls.
     uint32_t expire(Tick now, uint32_t budget);
 
     uint32_t number() const;
+    const Conflicts& conflicts() const;
+    uint32_t timers() const;  ///< armed in this worker's wheel, outdated ones included
     struct Impl;
 
 private:
     friend class Table;
+    struct Place;
+    struct Identity;
+    struct Window;
+
+    Worker(Table::Impl&, uint32_t number, std::unique_ptr<Impl>);
+
+    uint32_t bucket_of(uint64_t hash) const { return home_of(hash & hash_mask_, bucket_count_); }
+    uint32_t tag(uint64_t hash) const { return tag_of(hash & hash_mask_); }
+    uint32_t after(uint32_t bucket) const { return bucket + 1 == bucket_count_ ? 0 : bucket + 1; }
+    template <class Equal>
+    uint32_t find(uint64_t hash, Equal&& equal) const;
+    uint32_t find_same(const Identity&, uint64_t hash) const;
+
+    uint32_t take_cell(const Identity&, uint64_t hash, bool& recycled);
+    void write_cell(uint32_t cell, const NewEntry&, Tick armed);
+    bool place(uint32_t cell, uint64_t hash, Place&);
+    bool settle(uint32_t cell, const Identity&, uint64_t hash, const Place&);
+    bool outrank(uint32_t other, bool earlier);
+    void withdraw(uint32_t cell, const Place&);
+    bool recycle(uint64_t hash, bool pairs_only, bool window_only);
+    bool recyclable(uint32_t cell, bool pairs_only, Word& seen) const;
+
+    bool end(uint32_t entry, Word seen);
+    void clear_slot(uint32_t entry);
+    void leave(uint32_t home, uint32_t passed);
+    void retire(uint32_t entry);
+    void release_waiting(uint32_t most);
+    void count(const Head&, uint16_t flags, uint64_t n);
+    void fire(Tick at, const uint32_t* cells, uint32_t n, Tick now, uint32_t& freed);
+    void rearm(uint32_t cell, Tick from, Word word, Tick now);
+    bool arm(uint32_t cell, Tick from, Tick at);
+    void sweep(Tick now, uint32_t& freed);
+    std::atomic<Tick>& armed(uint32_t entry) const;
+
+    Bucket* buckets_;
+    Cell4* cells_;
+    uint32_t bucket_count_, max_probe_;
+    uint64_t hash_mask_;  ///< all ones; 0 for tests that want one hash for everything
     std::unique_ptr<Impl> impl_;
-    explicit Worker(std::unique_ptr<Impl>);
 };
 
 }  // namespace torii::flow
+
+#include "dataplane/flow/lookup.h"  // the inline half
