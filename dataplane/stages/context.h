@@ -35,7 +35,7 @@ struct TokenBucket {
 /// One service's scheduling state; by counter slot of the service.
 struct ServiceState {
     uint32_t slot_generation = 0;  ///< whose state this is; another one starts afresh
-    scheduler::Cursor cursor;
+    scheduler::Cursor cursor{};
     uint64_t others_at_us = 0;  ///< when the other workers' counts below were last added up
 };
 

@@ -30,20 +30,24 @@ struct Packet {
     uint8_t protocol = 0;        ///< of the upper layer, after extension headers
     uint8_t tcp_flags = 0;       ///< TCP only
     Direction direction = Direction::request;
-    bool held = false;  ///< rewritten, waits for its neighbour; the adapter keeps it
+    bool held = false;                 ///< rewritten, waits for its neighbour; the adapter keeps it
+    bool nat = false;                  ///< of a connection forwarded by NAT
+    Verdict intended = Verdict::open;  ///< what it becomes when it is sent
 
     uint16_t l3 = 0, l4 = 0;  ///< offsets from `data`, valid once parse() has run
     uint16_t l3_length = 0;   ///< bytes from l3 to the end of the IP packet (padding excluded)
-    be16 source_port, destination_port;
+    uint16_t ip_bytes = 0;    ///< l3_length as it came
+    be16 source_port, destination_port;  ///< TCP and UDP
 
-    uint64_t hash = 0;           ///< of (protocol, client address, client port) on the side at hand
-    uint32_t entry = ~0u;        ///< connection, or ~0u
-    uint32_t service = ~0u;      ///< index into Services::services, or ~0u
-    uint32_t backend = ~0u;      ///< backend slot, or ~0u
-    uint32_t next_hop = ~0u;     ///< index into Routes::next_hops, or ~0u
-    uint16_t out_port = 0xffff;  ///< dataplane port it leaves by
-    uint16_t vlan = 0;           ///< VLAN id it came with; 0 = untagged
-    void* owner = nullptr;       ///< the adapter's handle; stages never look at it
+    uint64_t hash = 0;       ///< of (protocol, client address, client port) on the side at hand
+    uint32_t entry = ~0u;    ///< connection, or ~0u
+    uint32_t service = ~0u;  ///< index into Services::services, or ~0u
+    uint32_t backend = ~0u;  ///< backend slot, or ~0u
+    uint32_t service_slot = ~0u;  ///< counter slot of the service, set together with `backend`
+    uint32_t next_hop = ~0u;      ///< index into Routes::next_hops, or ~0u
+    uint16_t out_port = 0xffff;   ///< dataplane port it leaves by
+    uint16_t vlan = 0;            ///< VLAN id it came with; 0 = untagged
+    void* owner = nullptr;        ///< the adapter's handle; stages never look at it
 
     template <class T>
     T* at(size_t offset) const {

@@ -1,0 +1,18 @@
+#pragma once
+// What a burst adds to its worker's counters.
+
+#include <span>
+
+#include "dataplane/shm/counters.h"
+#include "dataplane/stages/packet.h"
+
+namespace torii::stages {
+
+/// received, waiting, one verdict a packet, and the rows of services and backends: in_packets and
+/// in_bytes (length of the IP packet as it came) for requests, out_* for replies.
+void account(const shm::Counters&, uint32_t worker, std::span<const Packet>);
+
+/// A packet counted as waiting has got its verdict.
+void account_held(const shm::Counters&, uint32_t worker, Verdict);
+
+}  // namespace torii::stages

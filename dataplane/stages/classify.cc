@@ -1,0 +1,122 @@
+// classify: which connection, or else which service, a packet belongs to. In three passes, so that
+// the table's cache lines of a whole burst are on their way at once.
+
+#include "dataplane/stages/headers.h"
+#include "dataplane/stages/stages.h"
+
+namespace torii::stages {
+namespace {
+
+// A source that no host may use (RFC 1122 3.2.1.3, RFC 6890): multicast, reserved or broadcast,
+// loopback, "this network"; or the destination itself (land attack).
+bool martian4(uint32_t source, uint32_t destination) {
+    const uint32_t s = wire::host32(source);
+    return s >= 0xe0000000 || s >> 24 == 127 || s >> 24 == 0 || source == destination;
+}
+
+bool mapped(const uint8_t* a) { return Address::v6(a).is_v4(); }
+
+// RFC 4291 2.7, 2.5.2, 2.5.3; an IPv4-mapped address must not appear on the wire (RFC 4038 4.2).
+bool martian6(const uint8_t* source, const uint8_t* destination) {
+    const Address s = Address::v6(source);
+    return s.is_multicast() || s.is_loopback() || s.is_unspecified() || mapped(source) ||
+           mapped(destination) || s == Address::v6(destination);
+}
+
+bool martian(const Packet& p) {
+    if (!p.ipv6) {
+        const auto* ip = p.at<wire::Ipv4>(p.l3);
+        return martian4(ip->source, ip->destination);
+    }
+    const auto* ip = p.at<wire::Ipv6>(p.l3);
+    return martian6(ip->source, ip->destination);
+}
+
+uint64_t hash_side(const Context& c, const Packet& p, Direction side) {
+    const bool request = side == Direction::request;
+    const uint16_t port = (request ? p.source_port : p.destination_port).raw();
+    if (!p.ipv6) {
+        const auto* ip = p.at<wire::Ipv4>(p.l3);
+        return flow::hash4(c.state.seed, p.protocol, request ? ip->source : ip->destination, port);
+    }
+    const auto* ip = p.at<wire::Ipv6>(p.l3);
+    return flow::hash6(c.state.seed, p.protocol, request ? ip->source : ip->destination, port);
+}
+
+uint32_t find_side(const Context& c, const Packet& p, Direction side) {
+    const uint16_t from = p.source_port.raw(), to = p.destination_port.raw();
+    if (!p.ipv6) {
+        const auto* ip = p.at<wire::Ipv4>(p.l3);
+        return side == Direction::request
+                   ? c.flows.find_request4(p.hash, p.protocol, ip->source, from, ip->destination,
+                                           to)
+                   : c.flows.find_reply4(p.hash, p.protocol, ip->destination, to, ip->source, from);
+    }
+    const auto* ip = p.at<wire::Ipv6>(p.l3);
+    return side == Direction::request
+               ? c.flows.find_request6(p.hash, p.protocol, ip->source, from, ip->destination, to)
+               : c.flows.find_reply6(p.hash, p.protocol, ip->destination, to, ip->source, from);
+}
+
+void fragment(const View& view, Packet& p) {
+    const Address to = destination_of(p);
+    if (view.services.is_vip(to)) return p.close(Verdict::drop_fragment);
+    const bool reply = !view.routes.is_local(to) && view.is_nat_backend(source_of(p));
+    p.close(reply ? Verdict::drop_fragment : Verdict::kernel_not_ours);
+}
+
+// The likelier direction, the hash of that side, and the bucket on its way.
+void aim(Context& c, Packet& p) {
+    const bool vip =
+        c.view.may_be_vip(p.ipv6 ? View::filter_bit6(p.at<wire::Ipv6>(p.l3)->destination)
+                                 : View::filter_bit4(p.at<wire::Ipv4>(p.l3)->destination));
+    if (p.is_fragment) [[unlikely]]
+        return fragment(c.view, p);
+    if (vip && martian(p) && c.view.services.is_vip(destination_of(p))) [[unlikely]]
+        return p.close(Verdict::drop_martian);
+    p.direction = vip ? Direction::request : Direction::reply;
+    if (p.is_icmp_error) return;
+    p.hash = hash_side(c, p, p.direction);
+    c.flows.prefetch_bucket(p.hash);
+}
+
+void look_up(Context& c, Packet& p) {
+    p.entry = find_side(c, p, p.direction);
+    if (p.entry != flow::kNone) [[likely]]
+        return;
+    const Direction guess = p.direction;
+    const uint64_t guess_hash = p.hash;
+    p.direction = guess == Direction::request ? Direction::reply : Direction::request;
+    p.hash = hash_side(c, p, p.direction);
+    p.entry = find_side(c, p, p.direction);
+    if (p.entry != flow::kNone) return;
+    p.direction = Direction::request;
+    if (guess == Direction::request) p.hash = guess_hash;
+    if (!find_service(c.view, p)) p.close(Verdict::kernel_not_ours);
+}
+
+}  // namespace
+
+uint32_t find_request(const Context& c, const Packet& p) {
+    return find_side(c, p, Direction::request);
+}
+
+bool find_service(const View& view, Packet& p) {
+    const auto* service =
+        view.services.find(destination_of(p), p.destination_port, Protocol(p.protocol));
+    if (!service) return false;
+    p.service = uint32_t(service - view.services.services.data());
+    return true;
+}
+
+void classify(Context& c, std::span<Packet> burst) {
+    each_open(burst, [&](Packet& p) { aim(c, p); });
+    each_open(burst, [&](Packet& p) {
+        if (!p.is_icmp_error) c.flows.prefetch_cell(p.hash);
+    });
+    each_open(burst, [&](Packet& p) {
+        if (!p.is_icmp_error) look_up(c, p);
+    });
+}
+
+}  // namespace torii::stages

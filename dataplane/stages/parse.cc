@@ -1,0 +1,126 @@
+// parse: what the frame says about itself. Nothing is read that the frame does not hold, and no
+// length is believed that another contradicts.
+
+#include "dataplane/stages/checksum.h"
+#include "dataplane/stages/extensions.h"
+#include "dataplane/stages/headers.h"
+#include "dataplane/stages/stages.h"
+
+namespace torii::stages {
+namespace {
+
+Verdict parse_tcp(Packet& p, uint32_t length) {
+    if (length < sizeof(wire::Tcp)) return Verdict::drop_truncated;
+    const auto* tcp = p.at<wire::Tcp>(p.l4);
+    const uint32_t header = uint32_t(tcp->data_offset >> 4) * 4;
+    if (header < sizeof(wire::Tcp) || header > length) return Verdict::drop_bad_header;
+    p.source_port = be16::from_raw(tcp->source_port);
+    p.destination_port = be16::from_raw(tcp->destination_port);
+    p.tcp_flags = tcp->flags;
+    return Verdict::open;
+}
+
+Verdict parse_udp(Packet& p, uint32_t length) {
+    if (length < sizeof(wire::Udp)) return Verdict::drop_truncated;
+    const auto* udp = p.at<wire::Udp>(p.l4);
+    const uint16_t claimed = wire::host16(udp->length);
+    if (claimed < sizeof(wire::Udp) || claimed > length) return Verdict::drop_bad_header;
+    p.source_port = be16::from_raw(udp->source_port);
+    p.destination_port = be16::from_raw(udp->destination_port);
+    return Verdict::open;
+}
+
+// Errors of which LVS says they are about a connection: destination unreachable, source quench and
+// time exceeded; every ICMPv6 error (type below 128).
+Verdict parse_icmp(Packet& p, uint32_t length) {
+    if (length < sizeof(wire::Icmp)) return Verdict::drop_truncated;
+    const uint8_t type = p.at<wire::Icmp>(p.l4)->type;
+    p.is_icmp_error = p.ipv6 ? type < 128 : type == 3 || type == 4 || type == 11;
+    return p.is_icmp_error ? Verdict::open : Verdict::kernel_other;
+}
+
+Verdict parse_upper(Packet& p, uint32_t length) {
+    if (p.protocol == wire::kTcp) [[likely]]
+        return parse_tcp(p, length);
+    if (p.protocol == wire::kUdp) return parse_udp(p, length);
+    if (p.protocol == (p.ipv6 ? wire::kIcmpv6 : wire::kIcmp)) return parse_icmp(p, length);
+    return Verdict::kernel_other;
+}
+
+// A fragment is torii's business only if it could be part of a service's traffic.
+Verdict fragment(Packet& p) {
+    p.is_fragment = true;
+    const bool balanced = p.protocol == wire::kTcp || p.protocol == wire::kUdp;
+    return balanced ? Verdict::open : Verdict::kernel_other;
+}
+
+Verdict parse_ipv4(Packet& p) {
+    const uint32_t room = uint32_t(p.length) - p.l3;
+    if (room < sizeof(wire::Ipv4)) return Verdict::drop_truncated;
+    const auto* ip = p.at<wire::Ipv4>(p.l3);
+    const uint32_t header = uint32_t(ip->version_ihl & 15) * 4;
+    const uint32_t total = wire::host16(ip->total_length);
+    if (ip->version_ihl >> 4 != 4 || header < sizeof(wire::Ipv4) || total < header)
+        return Verdict::drop_bad_header;
+    if (total > room) return Verdict::drop_truncated;
+    if (!checksum_ok(ip, header)) return Verdict::drop_bad_checksum;
+    p.l3_length = p.ip_bytes = uint16_t(total);
+    p.protocol = ip->protocol;
+    p.l4 = uint16_t(p.l3 + header);
+    if (ip->fragment & wire::kMoreOrOffset) [[unlikely]]
+        return fragment(p);
+    return parse_upper(p, total - header);
+}
+
+Verdict parse_ipv6(Packet& p) {
+    p.ipv6 = true;
+    const uint32_t room = uint32_t(p.length) - p.l3;
+    if (room < sizeof(wire::Ipv6)) return Verdict::drop_truncated;
+    const auto* ip = p.at<wire::Ipv6>(p.l3);
+    if ((wire::host32(ip->version_class_flow) >> 28) != 6) return Verdict::drop_bad_header;
+    const uint32_t total = sizeof(wire::Ipv6) + wire::host16(ip->payload_length);
+    if (total > room) return Verdict::drop_truncated;
+    p.l3_length = p.ip_bytes = uint16_t(total);  // at most the frame's length, which has 16 bits
+    const Chain chain = walk_extensions(p.data + p.l3, total);
+    if (chain.verdict != Verdict::open) return chain.verdict;
+    p.protocol = chain.protocol;
+    p.l4 = uint16_t(p.l3 + chain.offset);
+    if (chain.fragment) return fragment(p);
+    return parse_upper(p, total - chain.offset);
+}
+
+Verdict parse_one(Packet& p) {
+    if (p.length < sizeof(wire::Ethernet)) return Verdict::drop_truncated;
+    uint16_t type = p.at<wire::Ethernet>(0)->type;
+    p.l3 = sizeof(wire::Ethernet);
+    // One tag, or two (802.1ad): the outer one tells the link. More are not for torii.
+    for (int tags = 0; type == wire::kTypeVlan || type == wire::kTypeQinq; ++tags) {
+        if (tags == 2) return Verdict::kernel_other;
+        if (p.length < p.l3 + sizeof(wire::Vlan)) return Verdict::drop_truncated;
+        const auto* tag = p.at<wire::Vlan>(p.l3);
+        if (tags == 0) p.vlan = wire::host16(tag->tci) & 0xfff;
+        type = tag->type;
+        p.l3 = uint16_t(p.l3 + sizeof(wire::Vlan));
+    }
+    if (type == wire::kTypeIpv4) [[likely]]
+        return parse_ipv4(p);
+    return type == wire::kTypeIpv6 ? parse_ipv6(p) : Verdict::kernel_other;
+}
+
+}  // namespace
+
+void parse(std::span<Packet> burst) {
+    each_open(burst, [](Packet& p) { p.verdict = parse_one(p); });
+}
+
+Address source_of(const Packet& p) {
+    if (p.ipv6) return Address::v6(p.at<wire::Ipv6>(p.l3)->source);
+    return Address::v4(be32::from_raw(p.at<wire::Ipv4>(p.l3)->source));
+}
+
+Address destination_of(const Packet& p) {
+    if (p.ipv6) return Address::v6(p.at<wire::Ipv6>(p.l3)->destination);
+    return Address::v4(be32::from_raw(p.at<wire::Ipv4>(p.l3)->destination));
+}
+
+}  // namespace torii::stages

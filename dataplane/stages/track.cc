@@ -1,0 +1,69 @@
+// track: the state machine of known connections (LVS: set_tcp_state, udp_state_transition).
+
+#include "dataplane/flow/tcp_state.h"
+#include "dataplane/stages/headers.h"
+#include "dataplane/stages/stages.h"
+
+namespace torii::stages {
+namespace {
+
+// The entry is no connection of this packet: what is left is the service.
+void forget(const View& view, Packet& p) {
+    p.entry = flow::kNone;
+    if (p.direction == Direction::reply || !find_service(view, p))
+        p.close(Verdict::kernel_not_ours);
+}
+
+// A client that uses its port again is a new connection (LVS: conn_reuse_mode 1).
+bool reused(const Packet& p, flow::Word w) {
+    return p.direction == Direction::request && p.protocol == wire::kTcp &&
+           (p.tcp_flags & wire::kSyn) &&
+           (w.state == uint8_t(flow::TcpState::time_wait) ||
+            w.state == uint8_t(flow::TcpState::close));
+}
+
+// Few workers share a flow, so a lost race is tried again only a few times; after that the other
+// worker's packet has just refreshed the entry.
+void step(Context& c, const Packet& p, flow::Head& head, flow::Word seen) {
+    const shm::Timeouts& timeouts = c.view.services.header->timeouts;
+    const bool from_server = p.direction == Direction::reply;
+    for (int tries = 0; tries < 4 && seen.phase == flow::Phase::live; ++tries) {
+        const flow::Word next =
+            p.protocol == wire::kTcp
+                ? flow::tcp_step(seen, from_server, p.tcp_flags, timeouts, c.now)
+                : flow::udp_step(seen, from_server, timeouts, c.now);
+        if (next == seen || c.flows.update(p.entry, seen, next, c.now)) return;
+        seen = flow::Word::unpack(head.word.load(std::memory_order_acquire));
+    }
+}
+
+}  // namespace
+
+void follow(Context& c, Packet& p) {
+    flow::Head& head = c.flows.head(p.entry);
+    const flow::Word seen = flow::Word::unpack(head.word.load(std::memory_order_acquire));
+    if (seen.phase != flow::Phase::live) [[unlikely]]
+        return forget(c.view, p);
+    if (reused(p, seen)) [[unlikely]] {
+        c.flows.remove(p.entry);
+        return forget(c.view, p);
+    }
+    const shm::BackendRecord* backend =
+        c.view.services.backend(head.backend, head.backend_generation);
+    if (!backend) [[unlikely]]
+        return p.close(Verdict::drop_backend_gone);
+    p.backend = head.backend;
+    p.service = backend->service;
+    p.service_slot = head.service_slot;
+    p.nat = head.forward == uint8_t(shm::Forward::nat);
+    step(c, p, head, seen);
+}
+
+void track(Context& c, std::span<Packet> burst) {
+    each_open(burst, [&](Packet& p) {
+        if (p.entry != flow::kNone && !p.is_icmp_error) [[likely]]
+            follow(c, p);
+    });
+}
+
+}  // namespace torii::stages
