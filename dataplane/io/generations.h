@@ -1,0 +1,64 @@
+#pragma once
+// The published generations, as the main thread takes them: mapped, verified, made into a View.
+// No DPDK, no threads: one object, used by the main thread.
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "dataplane/shm/control_block.h"
+#include "dataplane/stages/view.h"
+#include "dataplane/xdp/steering.h"
+
+namespace torii::io {
+
+/// One pair of generations with the memory it lies in. Immutable once made.
+struct Generation {
+    struct Part {  // a mapped file, or the empty generation there is before the first one
+        uint64_t number = 0;
+        shm::Mapping mapping;
+        std::vector<std::byte> built;
+        std::span<const std::byte> bytes() const;
+    };
+    std::shared_ptr<const Part> services, routes;
+    std::unique_ptr<stages::View> view;
+};
+
+class Generations {
+public:
+    Generations(shm::Location location, shm::ControlBlock& control)
+        : location_(std::move(location)), control_(control) {}
+
+    /// What is in force before anything was published: no service, no route.
+    static Result<Generation> empty();
+
+    /// What is published now, if it differs from `current`. A part that cannot be used is refused:
+    /// the control block says which, `complaint` why, and that part of `current` stays.
+    std::optional<Generation> next(const Generation& current, std::string& complaint);
+
+    /// Removes the files of generations older than `current`.
+    void remove_older(const Generation& current) const;
+
+private:
+    struct Kind;
+    Result<std::shared_ptr<const Generation::Part>> load(const Kind&, uint64_t number) const;
+    std::shared_ptr<const Generation::Part> newer(const Kind&,
+                                                  const std::shared_ptr<const Generation::Part>&,
+                                                  uint64_t& refused, std::string& complaint);
+    void refuse(uint64_t number, uint64_t& refused, const Error&, std::string& complaint);
+
+    shm::Location location_;
+    shm::ControlBlock& control_;
+    uint64_t refused_services_ = 0, refused_routes_ = 0;
+};
+
+/// What the ports take from the kernel for a View: its services, the replies of NAT backends, and
+/// what stays the host's.
+xdp::SteeringSet steering_of(const stages::View&);
+/// Everything that either wants; the host's own addresses of both.
+xdp::SteeringSet merged(const xdp::SteeringSet&, const xdp::SteeringSet&);
+bool same(const xdp::SteeringSet&, const xdp::SteeringSet&);
+
+}  // namespace torii::io

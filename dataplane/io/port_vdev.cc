@@ -1,0 +1,99 @@
+// Drivers tap and memory: DPDK's virtual devices, for tests and benches.
+//
+// memory: `device` may be any DPDK virtual device with its arguments, for example
+//   net_pcap0,rx_pcap=FILE,infinite_rx=1,tx_drop=1
+// so that one program is measured with the rig another was. Without it the port is a ring: what is
+// sent comes back.
+// tap: a TAP named `interface`; what the kernel sends out of it is received here. It is the wire of
+// the port, not the host's own interface on that wire: that is `kernel_interface`.
+
+#include <fmt/format.h>
+#include <net/if.h>
+#include <rte_ethdev.h>
+
+#include "dataplane/io/drivers.h"
+#include "dataplane/io/ethdev.h"
+
+namespace torii::io {
+namespace {
+
+class VdevPort : public Port {
+public:
+    using Port::Port;
+    void stop() override {
+        Port::stop();
+        remove_vdev(facts_.device);
+    }
+};
+
+// The two ends of a TAP must not carry one address.
+Mac other_end(Mac mac) {
+    mac.bytes[0] = 0x02;
+    mac.bytes[5] ^= 0x01;
+    return mac;
+}
+
+PortFacts facts_of(const PortRequest& r) {
+    PortFacts f;
+    f.name = r.config->name;
+    f.driver = r.config->driver;
+    f.kernel_interface = r.config->kernel_interface;
+    f.interface = r.config->kernel_interface;
+    f.mtu = r.plan.mtu;
+    return f;
+}
+
+Result<std::unique_ptr<Port>> open(const PortRequest& r, PortFacts f, const std::string& device,
+                                   const std::string& arguments) {
+    const auto number = make_vdev(device, arguments);
+    if (!number)
+        return tl::unexpected(Error(number.error()).within(fmt::format("port {}", f.name)));
+    f.device = *number;
+    rte_ether_addr mac;
+    if (f.driver == config::Driver::tap && rte_eth_macaddr_get(f.device, &mac) == 0) {
+        std::copy_n(mac.addr_bytes, 6, f.mac.bytes.begin());
+        f.mac = other_end(f.mac);
+    }
+    if (auto ok = start_device(r, f); !ok) {
+        remove_vdev(f.device);
+        return tl::unexpected(ok.error());
+    }
+    return std::make_unique<VdevPort>(std::move(f));
+}
+
+PortPlan small_plan(const config::Port& port) {
+    PortPlan plan;
+    plan.queues = uint16_t(port.queues ? port.queues : 1);
+    return plan;
+}
+
+}  // namespace
+
+Result<PortPlan> plan_tap(const config::Port& port, unsigned) {
+    if (!port.interface.empty() && interface_index(port.interface) != 0)
+        return fail(Errc::exists,
+                    fmt::format("port {}: the interface '{}' is there already: driver tap makes "
+                                "its own",
+                                port.name, port.interface));
+    return small_plan(port);
+}
+
+Result<std::unique_ptr<Port>> open_tap(const PortRequest& r) {
+    PortFacts f = facts_of(r);
+    const std::string name =
+        r.config->interface.empty() ? fmt::format("torii-tap{}", r.index) : r.config->interface;
+    if (f.interface.empty()) f.interface = name;
+    return open(r, std::move(f), fmt::format("net_tap{}", r.index), "iface=" + name);
+}
+
+Result<PortPlan> plan_memory(const config::Port& port, unsigned) { return small_plan(port); }
+
+Result<std::unique_ptr<Port>> open_memory(const PortRequest& r) {
+    const std::string& device = r.config->device;
+    if (device.empty()) return open(r, facts_of(r), fmt::format("net_ring{}", r.index), "");
+    const size_t comma = std::min(device.find(','), device.size());
+    return open(r, facts_of(r), device.substr(0, comma),
+                comma < device.size() ? device.substr(comma + 1) : "");
+}
+
+}  // namespace torii::io

@@ -1,0 +1,70 @@
+#pragma once
+// The main thread's work once everything is prepared: ports, workers, generations, and the control
+// block that tells toriid about them.
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "dataplane/flow/table.h"
+#include "dataplane/io/generations.h"
+#include "dataplane/io/kernel_path.h"
+#include "dataplane/io/preparation.h"
+#include "dataplane/io/worker.h"
+#include "dataplane/shm/control_block.h"
+#include "dataplane/shm/counters.h"
+
+namespace torii::io {
+
+class Supervisor {
+public:
+    Supervisor(const Preparation& preparation, bool fresh_table)
+        : prepared_(preparation),
+          fresh_table_(fresh_table),
+          location_(shm::Location::of_instance(preparation.config.instance)) {}
+    ~Supervisor();
+    Supervisor(const Supervisor&) = delete;
+
+    /// Takes the instance's lock, attaches to shared memory, opens the ports and starts the
+    /// workers. On error what was started is stopped again by the destructor.
+    Result<> start();
+    /// Serves until `stop_fd` (a signalfd) is readable.
+    void run(int stop_fd);
+    /// Stops workers and ports; shared memory and what keeps packets of services from the kernel
+    /// stay.
+    void stop();
+
+private:
+    Result<> attach();
+    Result<> open_table();
+    Result<> open_ports();
+    Result<> start_workers();
+    void describe_ports();
+    void look_for_generation();
+    void put_in_force(Generation next);
+    void steer(const xdp::SteeringSet&);
+    void wait_settled();
+    shm::ControlBlock& control() { return shm::control_of(control_map_); }
+    unsigned worker_count() const { return unsigned(prepared_.cores.size()); }
+
+    const Preparation& prepared_;
+    bool fresh_table_;
+    shm::Location location_;
+    std::optional<shm::Lock> lock_;
+    shm::Mapping control_map_, counters_map_, events_map_;
+    std::unique_ptr<flow::Table> table_;
+    flow::Recovery recovery_;
+    std::optional<Generations> generations_;
+    Generation in_force_;
+    xdp::SteeringSet steering_;
+    bool steering_known_ = false;  ///< a generation told what to steer
+    rte_mempool* pool_ = nullptr;
+    bool eal_ = false;
+    std::vector<std::unique_ptr<Port>> ports_;
+    std::unique_ptr<KernelPath> kernel_;
+    std::optional<QueuePlan> queues_;
+    std::vector<std::unique_ptr<Worker>> workers_;
+};
+
+}  // namespace torii::io
