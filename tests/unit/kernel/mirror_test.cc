@@ -151,8 +151,7 @@ TEST_F(MirrorTest, NeighboursAreLearntAndFail) {
     join();
     auto mirror = open_mirror();
     const uint32_t v0 = find_link(mirror->snapshot(), "v0")->ifindex;
-    run("ip neigh add 10.1.0.2 dev v0 use nud none 2>/dev/null || ip neigh add 10.1.0.2 dev v0 "
-        "use");
+    run("ip neigh add 10.1.0.2 dev v0 use");
     run("ip -6 neigh add 2001:db8:1::2 dev v0 use");
     run("ip neigh add 10.1.0.99 dev v0 use");
     const auto learnt = [&](const char* who) {

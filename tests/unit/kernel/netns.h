@@ -70,6 +70,11 @@ protected:
     }
     /// v0 here, v1 there, with addresses of both families.
     void join() {
+        // A solicitation needs a source address, which duplicate detection would hold back for a
+        // second.
+        const char* const no_dad = "echo 0 >/proc/sys/net/ipv6/conf/default/accept_dad";
+        run(no_dad);
+        there(no_dad);
         run("ip link add v0 type veth peer name v1 netns " + there_path());
         run("ip addr add 10.1.0.1/24 dev v0 && ip addr add 2001:db8:1::1/64 dev v0 nodad");
         run("ip link set v0 up");
