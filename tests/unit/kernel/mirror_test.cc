@@ -178,6 +178,10 @@ TEST_F(MirrorTest, NothingRelevantIsNoChange) {
     run("ip addr add 10.0.0.1/24 dev d0");
     run("ip neigh add 10.0.0.2 lladdr 02:00:00:00:00:02 dev d0 nud reachable");
     auto mirror = open_mirror();
+    // The carrier is announced a moment after the link was set up.
+    ASSERT_TRUE(eventually(*mirror, [](auto& state) {
+        return find_link(state, "d0")->up && find_link(state, "d0p")->up;
+    }));
     const Snapshot before = mirror->snapshot();
     for (const char* step :
          {"ip neigh change 10.0.0.2 lladdr 02:00:00:00:00:02 dev d0 nud stale",
