@@ -165,11 +165,14 @@ static __always_inline int decide_transit(const struct frame* f, const struct ip
     return in_map(&backends, &q.dst, ports[1], q.protocol) ? TORII_TAKE : TORII_PASS;
 }
 
-/* Frames to the Ethernet address of another host, which the link flooded to this one, are not. */
+/* Group frames are the kernel's (neighbour discovery, DHCP, VRRP), and so are frames to the
+ * Ethernet address of another host that the link flooded to this one. */
 static __always_inline int is_our_mac(const __u8* mac) {
     struct torii_mac_key k = {};
-    if (bpf_map_lookup_elem(&macs, &k)) return 1; /* the key of zeros: any */
+    if (mac[0] & 1) return 0;
     __builtin_memcpy(k.bytes, mac, 6);
+    if (bpf_map_lookup_elem(&macs, &k)) return 1;
+    __builtin_memset(&k, 0, sizeof(k));
     return bpf_map_lookup_elem(&macs, &k) != 0;
 }
 
@@ -181,13 +184,12 @@ static __always_inline int decide_ip(const struct frame* f, __u32 l3, int v6) {
     return decide_transit(f, &v, v6);
 }
 
-/* Group frames are the kernel's: neighbour discovery, DHCP, VRRP.
- * `vlans` is how many tags were taken off the frame before it got here. */
+/* `vlans` is how many tags were taken off the frame before it got here. */
 static __always_inline int decide(const struct frame* f, int vlans) {
     __u8 eth[14], tag[4];
     __u16 type;
     __u32 l3 = 14;
-    if (!read_bytes(f, 0, eth, sizeof(eth)) || (eth[0] & 1)) return TORII_PASS;
+    if (!read_bytes(f, 0, eth, sizeof(eth)) || !is_our_mac(eth)) return TORII_PASS;
     type = (__u16)(eth[12] << 8 | eth[13]);
     for (int i = 0; i < TORII_MAX_VLANS; ++i) {
         if (i + vlans >= TORII_MAX_VLANS || (type != ETH_P_8021Q && type != ETH_P_8021AD)) break;
@@ -195,8 +197,7 @@ static __always_inline int decide(const struct frame* f, int vlans) {
         type = (__u16)(tag[2] << 8 | tag[3]);
         l3 += 4;
     }
-    if (type != ETH_P_IP && type != ETH_P_IPV6) return TORII_PASS;
-    if ((type == ETH_P_IP ? decide_ip(f, l3, 0) : decide_ip(f, l3, 1)) == TORII_PASS)
-        return TORII_PASS;
-    return is_our_mac(eth) ? TORII_TAKE : TORII_PASS;
+    if (type == ETH_P_IP) return decide_ip(f, l3, 0);
+    if (type == ETH_P_IPV6) return decide_ip(f, l3, 1);
+    return TORII_PASS;
 }

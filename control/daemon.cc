@@ -1,0 +1,281 @@
+#include "control/daemon.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+#include <systemd/sd-daemon.h>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <csignal>
+
+#include "control/api/server.h"
+#include "control/engine.h"
+#include "control/kernel/mirror.h"
+#include "control/log.h"
+#include "control/metrics/metrics.h"
+#include "control/network.h"
+#include "control/views.h"
+#include "control/web/page.h"
+
+namespace torii::control {
+
+namespace asio = boost::asio;
+using Code = boost::system::error_code;
+using std::chrono::milliseconds;
+
+namespace {
+
+// How often a worker's events are taken out, and how often the dataplane's state is looked at.
+constexpr milliseconds kEvents{10}, kWatch{100};
+
+std::vector<Address> servers_of(const Desired& d) {
+    std::vector<Address> all;
+    for (const Service& s : d.services)
+        for (const Destination& b : s.destinations) all.push_back(b.key.address);
+    return all;
+}
+
+Error error_of(const std::vector<config::Diagnostic>& all) {
+    std::string text = config::format(all);
+    if (!text.empty()) text.pop_back();
+    return {Errc::invalid, std::move(text)};
+}
+
+}  // namespace
+
+struct Daemon::State {
+    explicit State(DaemonOptions o)
+        : options(std::move(o)),
+          signals(loop),
+          tick(loop),
+          started(std::chrono::steady_clock::now()) {}
+
+    Result<> begin();
+    Result<> attach(const shm::Location&);
+    Result<> listen();
+    void wait_signal();
+    void next_tick();
+    void watch();
+    api::ReloadOutcome reload(std::string_view why);
+    void log_applied(const Engine::Applied&);
+    api::Reply answer(const api::Request&, bool full);
+    api::Reply view(const std::string& path);
+
+    DaemonOptions options;
+    asio::io_context loop{1};
+    config::Config config;
+    std::optional<shm::Lock> lock;
+    shm::Mapping control;
+    // In the order they depend on each other; destroyed backwards.
+    std::unique_ptr<DataplaneLink> link;
+    std::unique_ptr<Publisher> publisher;
+    std::unique_ptr<Engine> engine;
+    std::unique_ptr<Network> network;
+    std::unique_ptr<api::Server> api, web;
+    asio::signal_set signals;
+    asio::steady_timer tick;
+    std::chrono::steady_clock::time_point started, next_watch;
+    uint64_t superseded_for = 0;
+};
+
+Daemon::Daemon(std::unique_ptr<State> s) : state_(std::move(s)) {}
+Daemon::~Daemon() = default;
+
+Result<std::unique_ptr<Daemon>> Daemon::start(const DaemonOptions& options) {
+    auto s = std::make_unique<State>(options);
+    if (auto ok = s->begin(); !ok) return tl::unexpected(ok.error());
+    return std::unique_ptr<Daemon>(new Daemon(std::move(s)));
+}
+
+void Daemon::run() {
+    State& s = *state_;
+    ::sd_notify(0, "READY=1");
+    s.wait_signal();
+    s.next_tick();
+    s.loop.run();
+    ::sd_notify(0, "STOPPING=1");
+    spdlog::info("event=stopped instance={}", s.config.instance);
+}
+
+// Checks first, then the lock, then what others can see.
+Result<> Daemon::State::begin() {
+    {
+        const auto mirror = kernel::Mirror::open();
+        if (!mirror) return tl::unexpected(mirror.error());
+        const kernel::RouteIndex routes((*mirror)->snapshot());
+        Checked checked = load_checked(options.file, options.instance, routes);
+        if (!checked.config) return tl::unexpected(error_of(checked.diagnostics));
+        config = std::move(*checked.config);
+    }
+    options.instance = config.instance;
+    const shm::Location location = shm::Location::of_instance(config.instance);
+    auto taken = shm::Lock::acquire(location, "toriid");
+    if (!taken) return tl::unexpected(taken.error());
+    lock = std::move(*taken);
+    if (auto ok = attach(location); !ok) return ok;
+    if (auto ok = listen(); !ok) return ok;
+    const auto applied = engine->apply(desired(config), uint32_t(config.dataplane.backends));
+    if (!applied) return tl::unexpected(applied.error());
+    network->keep_resolved(servers_of(engine->tables().desired));
+    if (auto ok = network->start(); !ok) return ok;
+    spdlog::info("event=started instance={} file={} api={} dataplane={}", config.instance,
+                 in_quotes(options.file), in_quotes(config.api.socket), link->up() ? "up" : "down");
+    log_applied(*applied);
+    return {};
+}
+
+Result<> Daemon::State::attach(const shm::Location& location) {
+    auto mapped = shm::open_control(location);
+    if (!mapped) return tl::unexpected(mapped.error());
+    control = std::move(*mapped);
+    shm::ControlBlock& block = shm::control_of(control);
+    link = std::make_unique<DataplaneLink>(location, block);
+    for (const std::string& problem : link->refresh().problems)
+        spdlog::warn("event=attach error={}", in_quotes(problem));
+    publisher = std::make_unique<Publisher>(location, block);
+    std::string problem;
+    engine = std::make_unique<Engine>(location, block, *publisher, *link, problem);
+    if (!problem.empty()) spdlog::warn("event=recover error={}", in_quotes(problem));
+    auto opened = Network::open(loop, *publisher, *link);
+    if (!opened) return tl::unexpected(opened.error());
+    network = std::move(*opened);
+    return {};
+}
+
+Result<> Daemon::State::listen() {
+    auto full = api::Server::listen_unix(loop, config.api.socket, config.api.group,
+                                         [this](const api::Request& r) { return answer(r, true); });
+    if (!full) return tl::unexpected(std::move(full.error()).within("api.socket"));
+    api = std::move(*full);
+    if (!api->warning().empty()) spdlog::warn("event=api warning={}", in_quotes(api->warning()));
+    if (!config.web.listen) return {};
+    auto reading = api::Server::listen_tcp(
+        loop, *config.web.listen, [this](const api::Request& r) { return answer(r, false); });
+    if (!reading) return tl::unexpected(std::move(reading.error()).within("web.listen"));
+    web = std::move(*reading);
+    return {};
+}
+
+void Daemon::State::wait_signal() {
+    signals.add(SIGHUP);
+    signals.add(SIGTERM);
+    signals.add(SIGINT);
+    signals.async_wait([this](Code error, int number) {
+        if (error) return;
+        if (number != SIGHUP) return loop.stop();
+        reload("SIGHUP");
+        wait_signal();
+    });
+}
+
+void Daemon::State::next_tick() {
+    tick.expires_after(link->up() ? kEvents : kWatch);
+    tick.async_wait([this](Code error) {
+        if (error) return;
+        link->drain([this](const shm::Event& e) {
+            if (e.kind == shm::EventKind::neighbour_wanted) network->wanted(e.ifindex, e.address);
+        });
+        const auto now = std::chrono::steady_clock::now();
+        if (now >= next_watch) {
+            next_watch = now + kWatch;
+            watch();
+        }
+        next_tick();
+    });
+}
+
+void Daemon::State::watch() {
+    const DataplaneLink::Changes c = link->refresh();
+    if (c.came) spdlog::info("event=dataplane state=up");
+    if (c.went) spdlog::warn("event=dataplane state=down");
+    for (const std::string& problem : c.problems)
+        spdlog::warn("event=attach error={}", in_quotes(problem));
+    if (c.objects) {
+        network->ports_changed();
+        if (auto ok = engine->counters_changed(); !ok)
+            spdlog::error("event=publish kind=services error={}", in_quotes(ok.error().message));
+    }
+    // Generations that came so fast that the dataplane never saw them are nobody's to remove.
+    const shm::ControlBlock& block = link->control();
+    const uint64_t n = block.services_in_force.load(std::memory_order_acquire) +
+                       block.routes_in_force.load(std::memory_order_acquire);
+    const uint64_t published = publisher->next_services() - 1 + publisher->next_routes() - 1;
+    if (n == published && n != superseded_for) {
+        superseded_for = n;
+        publisher->remove_superseded();
+    }
+}
+
+api::ReloadOutcome Daemon::State::reload(std::string_view why) {
+    ::sd_notify(0, "RELOADING=1");
+    api::ReloadOutcome outcome;
+    Checked checked = load_checked(options.file, options.instance, network->routes());
+    for (const config::Diagnostic& d : checked.diagnostics)
+        outcome.diagnostics.push_back(config::to_string(d));
+    if (checked.config) {
+        const auto applied =
+            engine->apply(desired(*checked.config), uint32_t(config.dataplane.backends));
+        if (applied) {
+            outcome.ok = true;
+            outcome.notes = restart_notes(config, *checked.config);
+            config = std::move(*checked.config);
+            network->keep_resolved(servers_of(engine->tables().desired));
+            log_applied(*applied);
+        } else {
+            outcome.diagnostics.push_back(
+                fmt::format("{}: {}", options.file, applied.error().message));
+        }
+    }
+    for (const std::string& d : outcome.diagnostics)
+        spdlog::error("event=reload cause={} error={}", why, in_quotes(d));
+    for (const std::string& n : outcome.notes)
+        spdlog::warn("event=reload cause={} note={}", why, in_quotes(n));
+    if (!outcome.ok) spdlog::error("event=reload cause={} result=refused", why);
+    ::sd_notify(0, "READY=1");
+    return outcome;
+}
+
+void Daemon::State::log_applied(const Engine::Applied& a) {
+    const Difference& d = a.difference;
+    spdlog::info(
+        "event=applied generation={} published={} services_added={} services_removed={} "
+        "services_edited={} backends_added={} backends_removed={} backends_edited={}",
+        a.generation, a.published, d.services_added, d.services_removed, d.services_edited,
+        d.backends_added, d.backends_removed, d.backends_edited);
+}
+
+// `full`: the unix socket, which may also change things.
+api::Reply Daemon::State::answer(const api::Request& r, bool full) {
+    if (full && r.path == "/v1/reload") {
+        if (r.method != "POST") return {405, "application/json", api::error_json("use POST")};
+        return {200, "application/json", to_json(reload("api"))};
+    }
+    if (r.method != "GET")
+        return {405, "application/json", api::error_json("only GET is served here")};
+    return view(r.path);
+}
+
+api::Reply Daemon::State::view(const std::string& path) {
+    const Tally sums = engine->tally();
+    const Facts facts{engine->tables(), *link, network->routes(), sums};
+    const auto uptime = std::chrono::steady_clock::now() - started;
+    const Identity identity{
+        TORII_VERSION, config.instance, options.file,
+        uint64_t(std::chrono::duration_cast<std::chrono::seconds>(uptime).count())};
+    if (path == "/v1/status")
+        return {200, "application/json", to_json(status_view(facts, identity))};
+    if (path == "/v1/services") return {200, "application/json", to_json(services_view(facts))};
+    if (path == "/v1/ready") return {200, "application/json", to_json(ready_view(facts))};
+    if (path == "/v1/connections")
+        return {200, "application/x-ndjson", {}, connections_view(*link)};
+    if (path == "/metrics")
+        return {200, "text/plain; version=0.0.4; charset=utf-8",
+                metrics::exposition(status_view(facts, identity), services_view(facts))};
+    if (path == "/")
+        return {200, "text/html; charset=utf-8",
+                web::page(status_view(facts, identity), services_view(facts))};
+    return {404, "application/json", api::error_json("there is nothing at " + path)};
+}
+
+}  // namespace torii::control

@@ -1,0 +1,30 @@
+#pragma once
+// From a file to what may be put into force: everything that can be wrong is found here, before
+// anything is changed.
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "config/model/config.h"
+#include "control/kernel/routes.h"
+
+namespace torii::control {
+
+/// A file that passed every check, or why it did not.
+struct Checked {
+    std::optional<config::Config> config;
+    std::vector<config::Diagnostic> diagnostics;
+};
+/// Reads and checks the file: its own sense, the machine (interfaces, cores, memory), and a route
+/// to every server. `instance` replaces the file's when it is not empty.
+Checked load_checked(const std::string& file, const std::string& instance,
+                     const kernel::RouteIndex&);
+
+/// The servers that the kernel has no route to.
+std::vector<config::Diagnostic> check_routes(const config::Config&, const kernel::RouteIndex&);
+
+/// What differs between two configurations and takes effect only after a restart, as sentences.
+std::vector<std::string> restart_notes(const config::Config& from, const config::Config& to);
+
+}  // namespace torii::control

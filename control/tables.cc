@@ -1,0 +1,239 @@
+#include "control/tables.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "dataplane/scheduler/consistent.h"
+
+namespace torii::control {
+namespace {
+
+using scheduler::ListState;
+using scheduler::Target;
+
+using ByKey = std::map<Endpoint, const Destination*>;
+
+ByKey by_key(const Service& s) {
+    ByKey m;
+    for (const Destination& d : s.destinations) m.emplace(d.key, &d);
+    return m;
+}
+
+// What ipvsadm -e would be called for; a new name alone is nothing to LVS.
+bool edited(const Destination& from, const Destination& to) {
+    return from.weight != to.weight || from.upper != to.upper || from.lower != to.lower ||
+           from.forward != to.forward;
+}
+
+struct BothSlots {
+    const SlotIndex &now, &next;
+};
+
+// The slots of before name what is removed, those of now what is added.
+void replay(ListState& list, const Service& from, const Service& to, const BothSlots& slots) {
+    const ByKey old = by_key(from), fresh = by_key(to);
+    for (const Destination& d : from.destinations)
+        if (!fresh.contains(d.key)) list.remove(slots.now.of(from.key, d.key));
+    for (const Destination& d : to.destinations)
+        if (const auto it = old.find(d.key); it != old.end() && edited(*it->second, d))
+            list.edit(slots.next.of(to.key, d.key), d.weight);
+    for (const Destination& d : to.destinations)
+        if (!old.contains(d.key)) list.add(slots.next.of(to.key, d.key), d.weight);
+    if (from.scheduler != to.scheduler) list.rebind();
+}
+
+template <class T>
+std::vector<std::byte> bytes_of(std::span<const T> values) {
+    const auto raw = std::as_bytes(values);
+    return {raw.begin(), raw.end()};
+}
+
+// Flows that find the table full go by hash, and only to servers that need no translation.
+std::vector<uint32_t> consistent(std::vector<Target> targets,
+                                 const std::map<uint32_t, shm::Forward>& forward) {
+    bool any = false;
+    for (Target& t : targets) {
+        if (forward.at(t.backend) == shm::Forward::nat)
+            t.weight = 0;
+        else
+            any = true;
+    }
+    return any ? scheduler::build_consistent(targets) : std::vector<uint32_t>{};
+}
+
+shm::BackendRecord backend_record(const Destination& d, const BackendSlot& slot,
+                                  const ServiceSlot& service_slot, uint32_t service) {
+    shm::BackendRecord r{};
+    r.address = d.key.address;
+    r.port = be16::from_host(d.key.port);
+    r.forward = d.forward;
+    r.present = 1;
+    r.generation = slot.generation;
+    r.service = service;
+    r.weight = d.weight;
+    r.upper = d.upper;
+    r.lower = d.lower;
+    r.base = slot.base;
+    remember(slot, service_slot, r);
+    return r;
+}
+
+// A slot that nobody has now: its connections wait, in case the backend comes back.
+shm::BackendRecord absent_record(const BackendSlot& slot, const Slots& slots) {
+    shm::BackendRecord r{};
+    r.address = slot.backend.address;
+    r.port = be16::from_host(slot.backend.port);
+    r.generation = slot.generation;
+    r.base = slot.base;
+    const ServiceSlot service = slot.service_slot < slots.services.size()
+                                    ? slots.services[slot.service_slot]
+                                    : ServiceSlot{};
+    remember(slot, service, r);
+    return r;
+}
+
+shm::ServiceDescription service_description(const Service& s, const ServiceSlot& slot,
+                                            uint32_t number, const ListState& list,
+                                            const std::map<uint32_t, shm::Forward>& forward) {
+    shm::ServiceDescription d;
+    shm::ServiceRecord& r = d.record;
+    r.address = s.key.address;
+    r.port = be16::from_host(s.key.port);
+    r.protocol = s.key.protocol;
+    r.slot = number;
+    r.slot_generation = slot.generation;
+    std::strncpy(r.scheduler, s.scheduler.c_str(), sizeof r.scheduler - 1);
+    r.scheduler_flags = s.scheduler_flags;
+    r.version = list.version();
+    r.max_weight = list.max_weight();
+    r.gcd = list.gcd();
+    r.change_seq = list.change_seq();
+    r.base = slot.base;
+    const std::vector<Target> targets = list.targets();
+    d.targets = bytes_of(std::span<const Target>(targets));
+    d.target_size = sizeof(Target);
+    d.changes = bytes_of(list.changes());
+    d.change_size = sizeof(scheduler::Change);
+    if (const auto* row = scheduler::find_scheduler(s.scheduler))
+        d.table = scheduler::build_table(*row, targets);
+    d.consistent = consistent(targets, forward);
+    d.name = s.name;
+    return d;
+}
+
+}  // namespace
+
+bool Difference::any() const { return *this != Difference{}; }
+
+Difference difference(const Desired& now, const Desired& next) {
+    Difference d;
+    d.timeouts = now.timeouts != next.timeouts;
+    std::map<ServiceKey, const Service*> before, after;
+    for (const Service& s : now.services) before.emplace(s.key, &s);
+    for (const Service& s : next.services) after.emplace(s.key, &s);
+    for (const auto& [key, s] : before)
+        if (!after.contains(key)) ++d.services_removed;
+    for (const auto& [key, s] : after) {
+        const auto was = before.find(key);
+        if (was == before.end()) {
+            ++d.services_added;
+            d.backends_added += s->destinations.size();
+            continue;
+        }
+        const Service& old = *was->second;
+        if (old.scheduler != s->scheduler || old.scheduler_flags != s->scheduler_flags ||
+            old.name != s->name)
+            ++d.services_edited;
+        const ByKey from = by_key(old), to = by_key(*s);
+        for (const auto& [endpoint, x] : from)
+            if (!to.contains(endpoint)) ++d.backends_removed;
+        for (const auto& [endpoint, x] : to) {
+            const auto it = from.find(endpoint);
+            if (it == from.end())
+                ++d.backends_added;
+            else if (*it->second != *x)
+                ++d.backends_edited;
+        }
+    }
+    return d;
+}
+
+Result<Tables> plan(const Tables& now, Desired next, const SlotFacts& facts) {
+    auto slots = assign(now.slots, next, facts);
+    if (!slots) return tl::unexpected(slots.error());
+    const SlotIndex before(now.slots), after(*slots);
+    std::map<ServiceKey, const Service*> old;
+    for (const Service& s : now.desired.services) old.emplace(s.key, &s);
+    Tables t{std::move(next), std::move(*slots), {}};
+    for (const Service& s : t.desired.services) {
+        const auto was = old.find(s.key);
+        const Service nothing{s.key, {}, s.scheduler, 0, {}};
+        ListState list = was == old.end() ? ListState() : now.lists.at(s.key);
+        replay(list, was == old.end() ? nothing : *was->second, s, {before, after});
+        t.lists.emplace(s.key, std::move(list));
+    }
+    return t;
+}
+
+shm::ServicesDescription compile(const Tables& t) {
+    shm::ServicesDescription d;
+    d.timeouts = t.desired.timeouts;
+    const SlotIndex index(t.slots);
+    for (const BackendSlot& b : t.slots.backends)
+        d.backends.push_back({absent_record(b, t.slots), {}});
+    for (const Service& s : t.desired.services) {
+        const uint32_t number = index.of(s.key);
+        const ServiceSlot& slot = t.slots.services[number];
+        std::map<uint32_t, shm::Forward> forward;
+        for (const Destination& b : s.destinations) {
+            const uint32_t at = index.of(s.key, b.key);
+            forward.emplace(at, b.forward);
+            d.backends[at] = {
+                backend_record(b, t.slots.backends[at], slot, uint32_t(d.services.size())), b.name};
+        }
+        d.services.push_back(service_description(s, slot, number, t.lists.at(s.key), forward));
+    }
+    return d;
+}
+
+Result<Tables> recover(const shm::Services& from) {
+    Tables t;
+    t.desired.timeouts = from.header->timeouts;
+    t.slots = recover_slots(from);
+    for (const shm::ServiceRecord& r : from.services) {
+        const uint64_t size = from.header->header.size;
+        if (!shm::inside<Target>(r.targets, size) ||
+            !shm::inside<scheduler::Change>(r.changes, size))
+            return fail(Errc::layout, "a list of backends lies outside the file");
+        Service s{{r.address, r.port.host(), r.protocol},
+                  std::string(from.text(r.name)),
+                  r.scheduler,
+                  r.scheduler_flags,
+                  {}};
+        const auto targets = from.section<Target>(r.targets);
+        for (auto it = targets.rbegin(); it != targets.rend(); ++it) {
+            if (it->backend >= from.backends.size() || !from.backends[it->backend].present)
+                return fail(Errc::layout, "a list of backends names an unused slot");
+            const shm::BackendRecord& b = from.backends[it->backend];
+            if (t.slots.backends[it->backend].service != s.key)
+                return fail(Errc::layout, "a list of backends names another service's slot");
+            s.destinations.push_back({{b.address, b.port.host()},
+                                      std::string(from.text(b.name)),
+                                      uint16_t(b.weight),
+                                      b.upper,
+                                      b.lower,
+                                      b.forward});
+        }
+        scheduler::ServiceView view;
+        view.targets = targets;
+        view.changes = from.section<scheduler::Change>(r.changes);
+        view.change_seq = r.change_seq;
+        view.max_weight = r.max_weight;
+        view.gcd = r.gcd;
+        t.lists.emplace(s.key, ListState::restore(view));
+        t.desired.services.push_back(std::move(s));
+    }
+    return t;
+}
+
+}  // namespace torii::control

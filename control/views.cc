@@ -1,0 +1,239 @@
+#include "control/views.h"
+
+#include <fmt/format.h>
+
+#include <map>
+
+#include "control/compile_routes.h"
+#include "dataplane/stages/verdict.h"
+
+namespace torii::control {
+namespace {
+
+constexpr uint32_t kCellsAPiece = 4096;
+
+std::string_view forward_word(shm::Forward f) {
+    switch (f) {
+        case shm::Forward::nat:
+            return "Masq";
+        case shm::Forward::local:
+            return "Local";
+        case shm::Forward::tunnel:
+            return "Tunnel";
+        case shm::Forward::dr:
+            return "Route";
+    }
+    return "Masq";
+}
+
+std::vector<std::string> flag_words(const Service& s) {
+    std::vector<std::string> words;
+    if (s.scheduler_flags & scheduler::kFallback) words.push_back(s.scheduler + "-fallback");
+    if (s.scheduler_flags & scheduler::kPort) words.push_back(s.scheduler + "-port");
+    return words;
+}
+
+api::Counts counts(const Usage& u, const shm::CounterBase& base) {
+    const shm::CounterBase c = since(u.counted, base);
+    return {c.connections, c.in_packets, c.out_packets, c.in_bytes, c.out_bytes};
+}
+
+std::string_view reach_word(Reach::State s) {
+    switch (s) {
+        case Reach::State::known:
+            return "known";
+        case Reach::State::resolving:
+            return "resolving";
+        case Reach::State::silent:
+            return "unreachable";
+        case Reach::State::no_route:
+            return "no route";
+        case Reach::State::no_port:
+            return "no port";
+    }
+    return "";
+}
+
+// LVS's names, by the number in the entry.
+constexpr std::string_view kTcpStates[] = {"NONE",     "ESTABLISHED", "SYN_SENT", "SYN_RECV",
+                                           "FIN_WAIT", "TIME_WAIT",   "CLOSE",    "CLOSE_WAIT",
+                                           "LAST_ACK", "LISTEN",      "SYNACK"};
+
+std::string_view state_word(const flow::Listed& l) {
+    if (l.word.flags & flow::kTemplate) return l.word.state ? "ASSURED" : "NONE";
+    if (l.tuple.protocol == Protocol::udp) return "UDP";
+    return l.word.state < std::size(kTcpStates) ? kTcpStates[l.word.state] : "NONE";
+}
+
+api::Connection connection(const flow::Listed& l, flow::Tick now) {
+    const auto left = int32_t(l.word.expiry - now);
+    return {l.tuple.protocol,
+            std::string(state_word(l)),
+            left > 0 ? uint32_t(left) / flow::kTicksPerSecond : 0,
+            {l.tuple.client, l.tuple.client_port.host()},
+            {l.tuple.virtual_address, l.tuple.virtual_port.host()},
+            {l.tuple.backend_address, l.tuple.backend_port.host()}};
+}
+
+// Destinations in list order, by slot.
+std::map<uint32_t, const Destination*> by_slot(const Service& s, const SlotIndex& index) {
+    std::map<uint32_t, const Destination*> m;
+    for (const Destination& d : s.destinations) m.emplace(index.of(s.key, d.key), &d);
+    return m;
+}
+
+void add_generation(api::Ready& r, std::string_view kind, uint64_t published, uint64_t in_force) {
+    if (published == 0)
+        r.missing.push_back(fmt::format("no {} have been published yet", kind));
+    else if (published != in_force)
+        r.missing.push_back(
+            fmt::format("the dataplane has not taken {} generation {} yet (it "
+                        "uses {})",
+                        kind, published, in_force));
+}
+
+}  // namespace
+
+Reach reach(const Facts& f, const Address& a) {
+    const kernel::Snapshot& snapshot = f.routes.snapshot();
+    const kernel::Resolved way = f.routes.lookup(a);
+    switch (way.kind) {
+        case kernel::Resolved::Kind::local:
+            return {};
+        case kernel::Resolved::Kind::unicast:
+            break;
+        default:
+            return {Reach::State::no_route,
+                    kernel::why_unreachable(f.routes, a).value_or("no route to " + to_string(a))};
+    }
+    if (attachment(snapshot, f.link.ports(), way.ifindex).port == shm::kNoPort) {
+        const kernel::Link* link = kernel::find_link(snapshot, way.ifindex);
+        return {Reach::State::no_port,
+                fmt::format("{} is reached through {}, which is no port of the dataplane",
+                            to_string(a), link ? link->name : "an unknown link")};
+    }
+    const kernel::Neighbour* n = kernel::find_neighbour(snapshot, way.ifindex, way.next_hop);
+    if (n != nullptr && n->usable) return {};
+    if (n != nullptr && n->failed)
+        return {Reach::State::silent,
+                fmt::format("{} does not answer {}", to_string(way.next_hop),
+                            way.next_hop.is_v4() ? "ARP" : "neighbour discovery")};
+    return {Reach::State::resolving, fmt::format("the link-layer address of {} is being asked for",
+                                                 to_string(way.next_hop))};
+}
+
+api::Status status_view(const Facts& f, const Identity& id) {
+    api::Status s;
+    s.version = id.version;
+    s.instance = id.instance;
+    s.config_file = id.config_file;
+    s.uptime_seconds = id.uptime_seconds;
+    s.dataplane_up = f.link.up();
+    s.dataplane_ready = f.link.ready();
+    const shm::ControlBlock& c = f.link.control();
+    s.generation.services = {c.services_generation.load(std::memory_order_acquire),
+                             c.services_in_force.load(std::memory_order_acquire)};
+    s.generation.routes = {c.routes_generation.load(std::memory_order_acquire),
+                           c.routes_in_force.load(std::memory_order_acquire)};
+    s.generation.refused = c.refused_generation.load(std::memory_order_acquire);
+    s.workers = c.workers.load(std::memory_order_acquire);
+    for (const shm::PortInfo& p : f.link.ports())
+        s.ports.push_back({p.name, p.interface, to_string(p.mac), p.queues, p.mtu});
+    const Tally& t = f.tally;
+    if (const flow::Reader* table = f.link.table()) {
+        s.table.capacity = table->capacity();
+        s.table.buckets = table->buckets();
+    }
+    for (const Connections& n : t.connections) s.table.used += n.active + n.inactive + n.persistent;
+    s.table.insertions = t.insertions;
+    s.table.expired = t.expired;
+    s.table.recycled = t.recycled;
+    s.table.full = t.full;
+    s.table.stateless = t.stateless;
+    s.received = t.received;
+    s.waiting = t.waiting;
+    s.transmitted = t.transmitted;
+    s.transmitted_bytes = t.transmitted_bytes;
+    s.events_lost = t.events_lost;
+    for (const stages::VerdictInfo& v : stages::kVerdicts)
+        if (v.outcome != stages::Outcome::none)
+            s.verdicts.emplace(v.name, t.verdicts[size_t(v.id)]);
+    return s;
+}
+
+api::Services services_view(const Facts& f) {
+    api::Services all;
+    if (const flow::Reader* table = f.link.table()) all.table_buckets = table->buckets();
+    const Tables& t = f.tables;
+    all.tcp_timeout = t.desired.timeouts.tcp[1];
+    all.tcp_fin_timeout = t.desired.timeouts.tcp[4];
+    all.udp_timeout = t.desired.timeouts.udp;
+    const SlotIndex index(t.slots);
+    for (const Service& s : t.desired.services) {
+        const uint32_t number = index.of(s.key);
+        api::Service out{{s.key.address, s.key.port},
+                         s.key.protocol,
+                         s.name,
+                         s.scheduler,
+                         flag_words(s),
+                         counts(f.tally.services[number], t.slots.services[number].base),
+                         {}};
+        const auto destinations = by_slot(s, index);
+        for (const scheduler::Target& target : t.lists.at(s.key).targets()) {
+            const Destination& d = *destinations.at(target.backend);
+            const Connections& n = f.tally.connections[target.backend];
+            out.destinations.push_back(
+                {d.key, d.name, std::string(forward_word(d.forward)), d.weight, d.upper, d.lower,
+                 n.active, n.inactive, n.persistent,
+                 counts(f.tally.backends[target.backend], t.slots.backends[target.backend].base),
+                 std::string(reach_word(reach(f, d.key.address).state))});
+        }
+        all.services.push_back(std::move(out));
+    }
+    return all;
+}
+
+api::Ready ready_view(const Facts& f) {
+    api::Ready r;
+    const shm::ControlBlock& c = f.link.control();
+    if (!f.link.up())
+        r.missing.push_back("torii-dataplane is not running");
+    else if (!f.link.ready())
+        r.missing.push_back("torii-dataplane is still starting");
+    if (const uint64_t refused = c.refused_generation.load(std::memory_order_acquire);
+        refused != 0 && (refused == c.services_generation.load(std::memory_order_acquire) ||
+                         refused == c.routes_generation.load(std::memory_order_acquire)))
+        r.missing.push_back(
+            fmt::format("the dataplane refused generation {}: its log says why", refused));
+    add_generation(r, "services", c.services_generation.load(std::memory_order_acquire),
+                   c.services_in_force.load(std::memory_order_acquire));
+    add_generation(r, "routes", c.routes_generation.load(std::memory_order_acquire),
+                   c.routes_in_force.load(std::memory_order_acquire));
+    std::map<Address, std::string> servers;
+    for (const Service& s : f.tables.desired.services)
+        for (const Destination& d : s.destinations) servers.emplace(d.key.address, d.name);
+    for (const auto& [address, name] : servers) {
+        const Reach way = reach(f, address);
+        if (way.state == Reach::State::known) continue;
+        std::string said =
+            fmt::format("server {}: {}", name.empty() ? to_string(address) : name, way.sentence);
+        (way.state == Reach::State::resolving ? r.missing : r.warnings).push_back(std::move(said));
+    }
+    r.ready = r.missing.empty();
+    return r;
+}
+
+std::function<bool(std::string&)> connections_view(const DataplaneLink& link) {
+    return [table = link.shared_table(), next = uint32_t{0}](std::string& piece) mutable {
+        if (!table || next >= table->capacity()) return false;
+        const flow::Tick now = flow::tick_now();
+        next = table->some(next, kCellsAPiece, [&](const flow::Listed& l) {
+            piece += to_json(connection(l, now));
+            piece += '\n';
+            return true;
+        });
+        return next < table->capacity();
+    };
+}
+
+}  // namespace torii::control
