@@ -65,24 +65,27 @@ rte_eth_conf configuration(const rte_eth_dev_info& info, uint16_t queues) {
     return conf;
 }
 
-Result<> set_up_queues(const PortRequest& r, PortFacts& f) {
-    uint16_t receive = r.plan.descriptors, transmit = r.plan.descriptors;
-    rte_eth_dev_adjust_nb_rx_tx_desc(f.device, &receive, &transmit);
+Result<> set_up_queues(const PortRequest& r, uint16_t device, uint16_t receive, uint16_t transmit,
+                       PortFacts& f) {
+    uint16_t slots_in = r.plan.descriptors, slots_out = r.plan.descriptors;
+    rte_eth_dev_adjust_nb_rx_tx_desc(device, &slots_in, &slots_out);
     const unsigned socket = SOCKET_ID_ANY;
-    for (uint16_t q = 0; q < f.receive_queues; ++q) {
-        std::set<int> before = packet_descriptors();
+    for (uint16_t q = 0; q < receive; ++q) {
+        const std::set<int> before = packet_descriptors();
         // net_af_xdp 22.11 reads errno after a call that succeeded.
         errno = 0;
-        const int rc = rte_eth_rx_queue_setup(f.device, q, receive, socket, nullptr, r.pool);
-        if (rc != 0) return device_error(r, fmt::format("receive queue {}", q), rc);
-        int wake = -1;
+        if (const int rc = rte_eth_rx_queue_setup(device, q, slots_in, socket, nullptr, r.pool))
+            return device_error(r, fmt::format("receive queue {}", q), rc);
+        DeviceQueue at{device, q, -1};
         for (const int fd : packet_descriptors())
-            if (!before.contains(fd)) wake = fd;
-        f.wake_fds.push_back(wake);
+            if (!before.contains(fd)) at.wake_fd = fd;
+        f.receive.push_back(at);
     }
-    for (uint16_t q = 0; q < f.transmit_queues; ++q)
-        if (const int rc = rte_eth_tx_queue_setup(f.device, q, transmit, socket, nullptr); rc != 0)
+    for (uint16_t q = 0; q < transmit; ++q) {
+        if (const int rc = rte_eth_tx_queue_setup(device, q, slots_out, socket, nullptr))
             return device_error(r, fmt::format("transmit queue {}", q), rc);
+        f.transmit.push_back({device, q, -1});
+    }
     return {};
 }
 
@@ -114,27 +117,23 @@ Result<uint16_t> find_device(const std::string& name) {
     return fail(Errc::not_found, fmt::format("DPDK device {}: no driver took it", name));
 }
 
-Result<> start_device(const PortRequest& r, PortFacts& f) {
+Result<> start_device(const PortRequest& r, uint16_t device, uint16_t queues, PortFacts& f) {
     rte_eth_dev_info info;
-    if (const int rc = rte_eth_dev_info_get(f.device, &info); rc != 0)
+    if (const int rc = rte_eth_dev_info_get(device, &info); rc != 0)
         return device_error(r, "device information", rc);
-    f.receive_queues = std::min(r.plan.queues, info.max_rx_queues);
-    f.transmit_queues = uint16_t(std::clamp<unsigned>(r.workers, 1, info.max_tx_queues));
-    // AF_XDP sockets are receive and transmit queue in one.
-    if (r.config->driver == config::Driver::af_xdp)
-        f.transmit_queues = std::min(f.transmit_queues, f.receive_queues);
-    const rte_eth_conf conf = configuration(info, f.receive_queues);
+    const uint16_t receive = std::min(queues, info.max_rx_queues);
+    auto transmit = uint16_t(std::clamp<unsigned>(r.workers, 1, info.max_tx_queues));
+    // An AF_XDP socket is a receive and a transmit queue in one.
+    if (r.config->driver == config::Driver::af_xdp) transmit = receive;
+    const rte_eth_conf conf = configuration(info, receive);
     errno = 0;
-    int rc = rte_eth_dev_configure(f.device, f.receive_queues, f.transmit_queues, &conf);
+    int rc = rte_eth_dev_configure(device, receive, transmit, &conf);
     if (rc != 0) return device_error(r, "configuration", rc);
-    if (auto ok = set_up_queues(r, f); !ok) return ok;
-    if (rc = rte_eth_dev_start(f.device); rc != 0) return device_error(r, "start", rc);
+    if (auto ok = set_up_queues(r, device, receive, transmit, f); !ok) return ok;
+    if (rc = rte_eth_dev_start(device); rc != 0) return device_error(r, "start", rc);
     rte_ether_addr mac;
-    if (f.mac.is_zero() && rte_eth_macaddr_get(f.device, &mac) == 0)
+    if (f.mac.is_zero() && rte_eth_macaddr_get(device, &mac) == 0)
         std::copy_n(mac.addr_bytes, 6, f.mac.bytes.begin());
-    uint16_t mtu = 0;
-    if (r.config->driver == config::Driver::pci && rte_eth_dev_get_mtu(f.device, &mtu) == 0)
-        f.mtu = mtu;
     return {};
 }
 

@@ -15,9 +15,9 @@ void remove_vdev(uint16_t device);
 /// The DPDK port number of a device that was found on a bus.
 Result<uint16_t> find_device(const std::string& name);
 
-/// Configures and starts `facts.device` with the request's queues, and fills in `mac`, `mtu`, the
-/// numbers of queues and the wake descriptors.
-Result<> start_device(const PortRequest&, PortFacts& facts);
+/// Configures and starts `device` with up to `queues` receive queues and as many transmit queues as
+/// there are workers or the device has, appends them to `facts`, and fills in `mac` (if zero).
+Result<> start_device(const PortRequest&, uint16_t device, uint16_t queues, PortFacts& facts);
 
 /// A kernel device's number, 0 for none.
 uint32_t interface_index(const std::string& name);

@@ -39,6 +39,13 @@ struct PortRequest {
     const xdp::SteeringSet* steering = nullptr;
 };
 
+/// A queue of a DPDK device. A port usually is one device, but may be made of several.
+struct DeviceQueue {
+    uint16_t device = 0;  ///< DPDK's port number
+    uint16_t queue = 0;
+    int wake_fd = -1;  ///< of a receive queue: a descriptor that poll(2) understands, or -1
+};
+
 struct PortFacts {
     std::string name;
     config::Driver driver = config::Driver::memory;
@@ -46,9 +53,7 @@ struct PortFacts {
     std::string kernel_interface;  ///< TAP to make for the kernel's packets; empty: the instance's
     Mac mac;
     uint32_t mtu = 1500;
-    uint16_t device = 0;  ///< DPDK's port number
-    uint16_t receive_queues = 0, transmit_queues = 0;
-    std::vector<int> wake_fds;  ///< a receive queue's descriptor that poll(2) understands, or -1
+    std::vector<DeviceQueue> receive, transmit;
 };
 
 class Port {

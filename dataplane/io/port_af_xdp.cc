@@ -16,21 +16,16 @@ namespace {
 
 constexpr uint16_t kDescriptors = 2048;  // net_af_xdp fills its ring with this many at the start
 constexpr uint32_t kXdpHeadroom = 256;   // XDP_PACKET_HEADROOM: the kernel leaves it before a frame
-// A chunk of packet memory may not exceed a page; what is left of it for frame and checksum.
-constexpr uint32_t kLargestMtu = 4096 - 64 - 128 - 128 - kXdpHeadroom - 22 - 64;
+constexpr uint32_t kLargestMtu = 3542;   // what fits a page with the driver's headers
 
 class AfXdpPort : public Port {
 public:
-    AfXdpPort(PortFacts facts, xdp::ProgramFile program)
-        : Port(std::move(facts)), program_(std::move(program)) {}
+    using Port::Port;
     Result<> steer(const xdp::SteeringSet& set) override {
         return xdp::apply(facts_.interface, set);
     }
-    // The device is stopped, not closed: closing would detach the program, which from now on has
-    // no sockets and therefore drops. The sockets go with the process.
-
-private:
-    xdp::ProgramFile program_;
+    // Devices are stopped, not closed: closing would detach the program, which from now on has no
+    // sockets and therefore drops. The sockets go with the process.
 };
 
 tl::unexpected<Error> in_port(const std::string& name, const Error& error) {
@@ -56,23 +51,38 @@ Result<> make_way(const PortRequest& r) {
     return xdp::detach_xdp(interface);
 }
 
-Result<std::unique_ptr<Port>> start(const PortRequest& r, PortFacts& f) {
-    if (auto ok = make_way(r); !ok) return tl::unexpected(ok.error());
-    auto program = xdp::ProgramFile::create();
-    if (!program) return tl::unexpected(program.error());
-    const auto device =
-        make_vdev(fmt::format("net_af_xdp{}", r.index),
-                  fmt::format("iface={},start_queue=0,queue_count={},xdp_prog={},busy_budget=0",
-                              f.interface, r.plan.queues, program->path()));
-    if (!device) return tl::unexpected(device.error());
-    f.device = *device;
-    auto started = start_device(r, f);
-    if (started && r.steering) started = xdp::apply(f.interface, *r.steering);
-    if (!started) {
-        remove_vdev(f.device);
-        return tl::unexpected(started.error());
+// One device where it can bind every queue. A driver that counts receive and transmit queues apart
+// (veth) lets a device bind only one: then each queue gets a device, and because each brings its
+// own program and only the last one stays attached, that one is told all sockets.
+Result<> start_devices(const PortRequest& r, const std::string& program, PortFacts& f) {
+    const auto queues = xdp::queues(f.interface);
+    if (!queues) return tl::unexpected(queues.error());
+    const bool together = queues->bindable >= r.plan.queues;
+    const auto each = uint16_t(together ? r.plan.queues : 1);
+    for (uint16_t first = 0; first < r.plan.queues; first = uint16_t(first + each)) {
+        if (auto ok = xdp::detach_xdp(f.interface); !ok) return ok;
+        const auto device = make_vdev(
+            fmt::format("net_af_xdp{}_{}", r.index, first),
+            fmt::format("iface={},start_queue={},queue_count={},xdp_prog={},busy_budget=0",
+                        f.interface, first, each, program));
+        if (!device) return tl::unexpected(device.error());
+        if (auto ok = start_device(r, *device, each, f); !ok) return ok;
     }
-    return std::make_unique<AfXdpPort>(std::move(f), std::move(*program));
+    if (together) return {};
+    std::vector<int> sockets;
+    for (const DeviceQueue& q : f.receive) sockets.push_back(q.wake_fd);
+    return xdp::bind_sockets(f.interface, sockets);
+}
+
+Result<> start(const PortRequest& r, PortFacts& f) {
+    if (auto ok = make_way(r); !ok) return ok;
+    const auto program = xdp::ProgramFile::create();
+    if (!program) return tl::unexpected(program.error());
+    auto started = start_devices(r, program->path(), f);
+    if (started && r.steering) started = xdp::apply(f.interface, *r.steering);
+    // A device that did not start may have left its program, which takes packets for nobody.
+    if (!started) (void)xdp::detach_xdp(f.interface);
+    return started;
 }
 
 }  // namespace
@@ -88,12 +98,6 @@ Result<PortPlan> plan_af_xdp(const config::Port& port, unsigned) {
                         port.name, port.interface, now->xdp.name, now->xdp.id, port.interface));
     const auto queues = xdp::queues(port.interface);
     if (!queues) return in_port(port.name, queues.error());
-    if (queues->bindable < queues->receive)
-        return fail(Errc::invalid,
-                    fmt::format("port {}: interface {} receives on {} queues, but AF_XDP can bind "
-                                "only {}: reduce them with ethtool -L {} (combined channels)",
-                                port.name, port.interface, queues->receive, queues->bindable,
-                                port.interface));
     if (port.queues != 0 && port.queues != queues->receive)
         return fail(
             Errc::invalid,
@@ -123,9 +127,8 @@ Result<std::unique_ptr<Port>> open_af_xdp(const PortRequest& r) {
     const auto mac = xdp::interface_mac(f.interface);
     if (!mac) return in_port(f.name, mac.error());
     f.mac = *mac;
-    auto port = start(r, f);
-    if (!port) return in_port(r.config->name, port.error());
-    return port;
+    if (auto ok = start(r, f); !ok) return in_port(f.name, ok.error());
+    return std::make_unique<AfXdpPort>(std::move(f));
 }
 
 }  // namespace torii::io

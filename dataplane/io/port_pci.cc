@@ -55,8 +55,8 @@ Result<std::unique_ptr<Port>> open_pci(const PortRequest& r) {
     const auto device = find_device(full_address(r.config->device));
     if (!device)
         return tl::unexpected(Error(device.error()).within(fmt::format("port {}", f.name)));
-    f.device = *device;
-    if (auto ok = start_device(r, f); !ok) return tl::unexpected(ok.error());
+    if (auto ok = start_device(r, *device, r.plan.queues, f); !ok)
+        return tl::unexpected(ok.error());
     return std::make_unique<Port>(std::move(f));
 }
 

@@ -22,7 +22,7 @@ public:
     using Port::Port;
     void stop() override {
         Port::stop();
-        remove_vdev(facts_.device);
+        remove_vdev(facts_.receive.front().device);
     }
 };
 
@@ -48,14 +48,13 @@ Result<std::unique_ptr<Port>> open(const PortRequest& r, PortFacts f, const std:
     const auto number = make_vdev(device, arguments);
     if (!number)
         return tl::unexpected(Error(number.error()).within(fmt::format("port {}", f.name)));
-    f.device = *number;
     rte_ether_addr mac;
-    if (f.driver == config::Driver::tap && rte_eth_macaddr_get(f.device, &mac) == 0) {
+    if (f.driver == config::Driver::tap && rte_eth_macaddr_get(*number, &mac) == 0) {
         std::copy_n(mac.addr_bytes, 6, f.mac.bytes.begin());
         f.mac = other_end(f.mac);
     }
-    if (auto ok = start_device(r, f); !ok) {
-        remove_vdev(f.device);
+    if (auto ok = start_device(r, *number, r.plan.queues, f); !ok) {
+        remove_vdev(*number);
         return tl::unexpected(ok.error());
     }
     return std::make_unique<VdevPort>(std::move(f));

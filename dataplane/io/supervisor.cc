@@ -149,7 +149,7 @@ Result<> Supervisor::open_ports() {
             "event=port_opened port={} driver={} interface={} mac={} mtu={} receive_queues={} "
             "transmit_queues={}",
             f.name, config::to_string(f.driver), in_quotes(f.interface), to_string(f.mac), f.mtu,
-            f.receive_queues, f.transmit_queues);
+            f.receive.size(), f.transmit.size());
     }
     auto kernel =
         KernelPath::open({prepared_.config.instance, facts_of(ports_), worker_count(), pool_});
@@ -169,7 +169,7 @@ void Supervisor::describe_ports() {
         copy_text(info.interface, f.interface);
         info.ifindex = interface_index(f.interface);
         info.mac = f.mac;
-        info.queues = f.receive_queues;
+        info.queues = uint16_t(f.receive.size());
         info.mtu = f.mtu;
         info.driver = uint32_t(f.driver);
     }

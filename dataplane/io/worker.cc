@@ -53,18 +53,17 @@ QueuePlan::QueuePlan(std::span<const PortFacts* const> ports, unsigned workers)
     unsigned next = 0;
     for (uint16_t p = 0; p < ports.size(); ++p) {
         const PortFacts& f = *ports[p];
-        for (uint16_t q = 0; q < f.receive_queues; ++q)
-            receive_[next++ % workers].push_back({p, f.device, q, f.wake_fds[q]});
-        std::vector<rte_spinlock_t*> locks(f.transmit_queues, nullptr);
+        for (const DeviceQueue& q : f.receive) receive_[next++ % workers].push_back({p, q});
+        std::vector<rte_spinlock_t*> locks(f.transmit.size(), nullptr);
         for (unsigned w = 0; w < workers; ++w) {
-            const auto q = uint16_t(w % f.transmit_queues);
+            const size_t q = w % f.transmit.size();
             // With as many queues as workers each has its own; otherwise all of them are locked.
-            if (f.transmit_queues < workers && !locks[q]) {
+            if (f.transmit.size() < workers && !locks[q]) {
                 locks_.push_back(std::make_unique<rte_spinlock_t>());
                 rte_spinlock_init(locks_.back().get());
                 locks[q] = locks_.back().get();
             }
-            transmit_[w].push_back({f.device, q, locks[q]});
+            transmit_[w].push_back({f.transmit[q], locks[q]});
         }
     }
 }
@@ -76,7 +75,7 @@ Worker::Worker(Setup setup)
       outgoing_(setup_.transmit.size()) {
     policy_.longest_ns = setup_.longest_sleep_ns;
     policy_.can_block =
-        std::ranges::all_of(setup_.receive, [](const auto& q) { return q.wake_fd >= 0; });
+        std::ranges::all_of(setup_.receive, [](const auto& q) { return q.at.wake_fd >= 0; });
     for (uint16_t p = 0; p < setup_.transmit.size(); ++p)
         if (setup_.kernel->sends(p) && setup_.kernel->sender_of(p) == setup_.number)
             kernel_ports_.push_back(p);
@@ -138,7 +137,7 @@ void Worker::loop() {
 
 bool Worker::serve(const ReceiveQueue& q) {
     std::array<rte_mbuf*, kBurst> buffers;
-    const uint16_t n = rte_eth_rx_burst(q.device, q.queue, buffers.data(), kBurst);
+    const uint16_t n = rte_eth_rx_burst(q.at.device, q.at.queue, buffers.data(), kBurst);
     if (n == 0) return false;
     std::array<Packet, kBurst> packets;
     for (uint16_t i = 0; i < n; ++i) rte_prefetch0(rte_pktmbuf_mtod(buffers[i], void*));
@@ -205,10 +204,10 @@ void Worker::flush(uint16_t port) {
     uint64_t bytes = 0;
     for (uint16_t i = 0; i < out.count; ++i) bytes += out.packets[i]->pkt_len;
     if (q.lock) rte_spinlock_lock(q.lock);
-    uint16_t sent = rte_eth_tx_burst(q.device, q.queue, out.packets.data(), out.count);
+    uint16_t sent = rte_eth_tx_burst(q.at.device, q.at.queue, out.packets.data(), out.count);
     // The driver reclaims what was sent before when it finds its ring full; the next try has room.
     if (sent < out.count)
-        sent = uint16_t(sent + rte_eth_tx_burst(q.device, q.queue, out.packets.data() + sent,
+        sent = uint16_t(sent + rte_eth_tx_burst(q.at.device, q.at.queue, out.packets.data() + sent,
                                                 uint16_t(out.count - sent)));
     if (q.lock) rte_spinlock_unlock(q.lock);
     for (uint16_t i = sent; i < out.count; ++i) {
@@ -320,7 +319,7 @@ void Worker::block(uint64_t ns) {
     nfds_t n = 0;
     fds[n++] = {setup_.kernel->wake_fd(setup_.number), POLLIN, 0};
     for (const ReceiveQueue& q : setup_.receive)
-        if (n < fds.size()) fds[n++] = {q.wake_fd, POLLIN, 0};
+        if (n < fds.size()) fds[n++] = {q.at.wake_fd, POLLIN, 0};
     flows_.offline();
     ::poll(fds.data(), n, int(ns / 1'000'000));
     flows_.online();

@@ -26,16 +26,13 @@ namespace torii::io {
 inline constexpr uint16_t kBurst = 32;
 
 struct ReceiveQueue {
-    uint16_t port;    ///< dataplane port number
-    uint16_t device;  ///< DPDK's
-    uint16_t queue;
-    int wake_fd;
+    uint16_t port;  ///< dataplane port number
+    DeviceQueue at;
 };
 
 /// How a worker sends through a port. `lock` is there when workers share the queue.
 struct TransmitQueue {
-    uint16_t device = 0;
-    uint16_t queue = 0;
+    DeviceQueue at;
     rte_spinlock_t* lock = nullptr;
 };
 
