@@ -1,22 +1,35 @@
 #include "dataplane/pipeline.h"
 
+#include <array>
+
 #include "dataplane/stages/account.h"
 #include "dataplane/stages/stages.h"
 
 namespace torii::dataplane {
 
+namespace {
+
+constexpr std::array kStages = {
+    Stage{"parse", "bytes -> offsets, ports",
+          [](Context&, std::span<Packet> b) { stages::parse(b); }},
+    Stage{"classify", "addresses -> connection, else service", stages::classify},
+    Stage{"relate_icmp", "quoted packet -> connection", stages::relate_icmp},
+    Stage{"track", "flags -> state, backend", stages::track},
+    Stage{"schedule", "service -> backend, new connection", stages::schedule},
+    Stage{"find_next_hop", "backend, client -> next hop", stages::find_next_hop},
+    Stage{"check_limits", "TTL, MTU -> answered", stages::check_limits},
+    Stage{"forward_nat", "NAT -> addresses, ports, checksums", stages::forward_nat},
+    Stage{"forward_dr", "direct routing -> TTL", stages::forward_dr},
+    Stage{"send", "next hop -> link header, port, verdict", stages::send},
+};
+
+}  // namespace
+
 void process(Context& c, std::span<Packet> burst) {
-    stages::parse(burst);             // bytes          -> offsets, ports
-    stages::classify(c, burst);       // addresses      -> connection, else service
-    stages::relate_icmp(c, burst);    // quoted packet  -> connection
-    stages::track(c, burst);          // flags          -> state, backend
-    stages::schedule(c, burst);       // service        -> backend, new connection
-    stages::find_next_hop(c, burst);  // backend, client -> next hop
-    stages::check_limits(c, burst);   // TTL, MTU       -> answered
-    stages::forward_nat(c, burst);    // NAT            -> addresses, ports, checksums
-    stages::forward_dr(c, burst);     // direct routing -> TTL
-    stages::send(c, burst);           // next hop       -> link header, port, verdict
+    for (const Stage& stage : kStages) stage.run(c, burst);
 }
+
+std::span<const Stage> stages_in_order() { return kStages; }
 
 void account(Context& c, std::span<const Packet> burst) {
     stages::account(c.counters, c.worker, burst);

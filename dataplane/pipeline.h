@@ -3,6 +3,7 @@
 // written. Nothing here logs, allocates, locks, calls the kernel or reads a clock.
 
 #include <span>
+#include <string_view>
 
 #include "dataplane/stages/context.h"
 #include "dataplane/stages/packet.h"
@@ -26,6 +27,13 @@ inline constexpr size_t kMaxBurst = 64;
 /// drop_no_neighbour for a held packet it has no room for; clear `held` then) and then calls
 /// account().
 void process(Context&, std::span<Packet> burst);
+
+/// One step of process(), and what it makes of what, for people: --print-pipeline.
+struct Stage {
+    std::string_view name, does;
+    void (*run)(Context&, std::span<Packet>);
+};
+std::span<const Stage> stages_in_order();
 
 /// Counts the burst: received, verdicts, rows of services and backends, and `waiting` for the
 /// packets still held. Once for every burst that went through process().

@@ -45,8 +45,6 @@ void route_messages() {
     if (!stream) return;
     ::setvbuf(stream, nullptr, _IOLBF, 1024);
     rte_openlog_stream(stream);
-    // net_tap calls every feature that a kernel lacks, and that is not used here, an error.
-    rte_log_set_level_pattern("pmd.net.tap", RTE_LOG_CRIT);
 }
 
 // "0@0-3,5": the main lcore may run on every core the process may.
@@ -109,6 +107,8 @@ Result<bool> start_eal(const EalRequest& request) {
     std::vector<std::string> words = {"torii-dataplane", "--no-telemetry",
                                       "--file-prefix=torii-" + request.instance,
                                       "--lcores=" + floating_main_lcore()};
+    // net_tap calls every feature that a kernel lacks, and that is not used here, an error.
+    words.push_back("--log-level=pmd.net.tap:critical");
     if (request.pci) {
         for (size_t at = 0; at < request.devices.size();) {
             const size_t comma = std::min(request.devices.find(',', at), request.devices.size());

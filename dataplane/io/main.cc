@@ -68,7 +68,8 @@ int main(int argc, char** argv) {
         return 0;
     }
     if (options->print_pipeline) {
-        for (const std::string_view stage : dataplane::stage_names()) fmt::print("{}\n", stage);
+        for (const dataplane::Stage& stage : dataplane::stages_in_order())
+            fmt::print("{:<14} {}\n", stage.name, stage.does);
         return 0;
     }
     return serve(*options);
