@@ -53,6 +53,7 @@ Result<std::unique_ptr<Table>> Table::open(const shm::Location& where, const Opt
     impl->cells = impl->map.at<Cell4>(impl->header->cells_offset);
     impl->counters = counters;
     impl->constant_hash = options.constant_hash;
+    impl->between = options.between;
     report.clean = report.attached && impl->header->clean.exchange(0) == 1;
 
     const uint32_t capacity = impl->header->capacity, workers = options.workers;

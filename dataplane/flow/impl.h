@@ -20,6 +20,7 @@ struct Table::Impl {
     Cell4* cells = nullptr;
     shm::Counters counters;
     bool constant_hash = false;
+    std::function<void(uint32_t, InsertStep)> between;
     std::unique_ptr<CellStore> store;
     std::unique_ptr<Grace> grace;
     std::vector<std::unique_ptr<Worker>> workers;

@@ -113,6 +113,7 @@ Table::Worker::Inserted Table::Worker::insert(const NewEntry& e, uint64_t hash, 
         const bool room = impl_->wheel.room();
         const Tick at = room ? impl_->wheel.plan(e.expiry, now, kFirstArm) : kUnarmed;
         write_cell(cell, e, at);
+        step(InsertStep::written);
         Place where;
         if (!place(cell, hash, where)) {
             cells_[cell].head.word.store(0, std::memory_order_release);
@@ -121,6 +122,7 @@ Table::Worker::Inserted Table::Worker::insert(const NewEntry& e, uint64_t hash, 
             recycled = true;
             continue;
         }
+        step(InsertStep::placed);
         if (!settle(cell, id, hash, where)) {
             withdraw(cell, where);
             continue;
@@ -139,6 +141,11 @@ Table::Worker::Inserted Table::Worker::insert(const NewEntry& e, uint64_t hash, 
         return {cell, true, recycled};
     }
     return {kFull, false, recycled};
+}
+
+void Table::Worker::step(InsertStep s) const {
+    if (impl_->table.between) [[unlikely]]
+        impl_->table.between(impl_->number, s);
 }
 
 uint32_t Table::Worker::take_cell(const Identity& id, uint64_t hash, bool& recycled) {
@@ -240,6 +247,7 @@ bool Table::Worker::settle(uint32_t cell, const Identity& id, uint64_t hash, con
         }
         if (slot_spare(bucket.slots[0].load()) == 0) break;
     }
+    step(InsertStep::settled);
     uint64_t word = head(cell).word.load();
     if (tentative(word) &&
         head(cell).word.compare_exchange_strong(word, with_phase(word, Phase::live)))

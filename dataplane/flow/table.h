@@ -33,6 +33,7 @@
 //   (recovery.cc), frees what is not whole, and reports what it found.
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -57,6 +58,9 @@ struct Recovery {
     bool huge_pages = false;
 };
 
+/// Where an insertion can be interrupted by another one, for tests.
+enum class InsertStep : uint8_t { written, placed, settled };
+
 enum class HugePages : uint8_t { automatic, never, require };
 
 struct Options {
@@ -66,6 +70,8 @@ struct Options {
     bool fresh = false;                   ///< discard what is there
     std::string mounts = "/proc/mounts";  ///< where hugetlbfs is looked up; tests say otherwise
     bool constant_hash = false;           ///< tests: every tuple has the same hash
+    /// Tests: called by an insertion of `worker` before it takes the step after this one.
+    std::function<void(uint32_t worker, InsertStep)> between;
 };
 
 /// Everything an insertion writes. Client and virtual address are of one family; the server of an
@@ -219,6 +225,7 @@ private:
     void leave(uint32_t home, uint32_t passed);
     void retire(uint32_t entry);
     void release_waiting(uint32_t most);
+    void step(InsertStep) const;
     void count(const Head&, uint16_t flags, uint64_t n);
     void fire(Tick at, const uint32_t* cells, uint32_t n, Tick now, uint32_t& freed);
     void rearm(uint32_t cell, Tick from, Word word, Tick now);
