@@ -86,7 +86,8 @@ static_assert(std::is_trivially_copyable_v<Cursor>);
 struct Load {
     int64_t active = 0;  ///< as LVS counts ActiveConn
     int64_t total = 0;   ///< active and inactive
-    /// The kernel's measure of how busy a backend is.
+    /// The kernel's measure of how busy a backend is: an active connection counts 257. Until well
+    /// into the 6.1 series it was 256; only near-ties with many inactive connections can tell.
     int64_t overhead() const { return active * 256 + total; }
 };
 
