@@ -1,0 +1,15 @@
+// torii, and ipvsadm when it is called so.
+
+#include <string>
+#include <vector>
+
+#include "control/cli/ipvsadm.h"
+#include "control/cli/torii.h"
+
+int main(int argc, char** argv) {
+    const std::vector<std::string> words(argv + (argc > 0 ? 1 : 0), argv + argc);
+    const std::string argv0 = argc > 0 ? argv[0] : "torii";
+    if (argv0.substr(argv0.rfind('/') + 1) == "ipvsadm")
+        return torii::cli::ipvsadm_main(words, argv0);
+    return torii::cli::torii_main(words);
+}

@@ -1,0 +1,298 @@
+#include "control/cli/torii.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <optional>
+#include <thread>
+#include <vector>
+
+#include "config/base/units.h"
+#include "config/check/check.h"
+#include "config/load/load.h"
+#include "config/schema/schema.h"
+#include "control/api/client.h"
+#include "control/api/model.h"
+#include "control/cli/arguments.h"
+#include "control/cli/place.h"
+#include "control/cli/status_format.h"
+#include "control/kernel/mirror.h"
+#include "control/metrics/metrics.h"
+#include "control/reload.h"
+#include "dataplane/shm/control_block.h"
+#include "dataplane/stages/verdict.h"
+#include "dataplane/xdp/steering.h"
+
+namespace torii::cli {
+namespace {
+
+constexpr const char* kDefaultFile = "/etc/torii/torii.yaml";
+
+struct Invocation {
+    std::string instance, file;
+    bool json = false, force = false;
+    std::chrono::microseconds timeout = std::chrono::seconds(30);
+    std::vector<std::string> words;  // after the command's own
+};
+
+int complain(std::string_view text) {
+    fmt::print(stderr, "torii: {}\n", text);
+    return 1;
+}
+
+// The place, or none after having said why.
+std::optional<Place> place_of(const Invocation& in) {
+    auto place = find_place(in.instance, in.file);
+    if (place) return *place;
+    complain(place.error().message);
+    return std::nullopt;
+}
+
+std::string not_served(const Place& place, const Error& e) {
+    if (e.code == Errc::not_found || e.code == Errc::busy)
+        return fmt::format("toriid of instance {} is not running: nothing serves {}",
+                           place.instance, place.socket);
+    return e.message;
+}
+
+template <class T>
+Result<T> get(const Place& place, const std::string& target, std::string_view method = "GET") {
+    const auto answer = api::ask(place.socket, method, target);
+    if (!answer) return fail(answer.error().code, not_served(place, answer.error()));
+    if (answer->status != 200) return fail(Errc::io, api::error_message(answer->body));
+    return api::from_json<T>(answer->body);
+}
+
+// Where the kernel's routes cannot be read, everything else is checked all the same.
+int config_check(const Invocation& in) {
+    const std::string file = !in.words.empty() ? in.words[0]
+                             : in.file.empty() ? kDefaultFile
+                                               : in.file;
+    std::vector<config::Diagnostic> found;
+    if (const auto mirror = kernel::Mirror::open()) {
+        const kernel::RouteIndex routes((*mirror)->snapshot());
+        found = control::load_checked(file, in.instance, routes).diagnostics;
+    } else {
+        config::Loaded loaded = config::load_file(file);
+        found = std::move(loaded.diagnostics);
+        if (loaded.config) found = config::check_machine(*loaded.config, config::this_machine());
+        complain("routes are not checked: " + mirror.error().message);
+    }
+    fmt::print(stderr, "{}", config::format(found));
+    if (!found.empty()) return 1;
+    fmt::print("{}: no mistakes\n", file);
+    return 0;
+}
+
+int config_reference(const Invocation&) {
+    fmt::print("{}", config::reference_markdown());
+    return 0;
+}
+
+int metrics_reference(const Invocation&) {
+    fmt::print("{}", metrics::reference());
+    return 0;
+}
+
+int verdicts_reference(const Invocation&) {
+    fmt::print("| verdict | meaning |\n|---|---|\n");
+    for (const stages::VerdictInfo& v : stages::kVerdicts)
+        if (v.outcome != stages::Outcome::none) fmt::print("| `{}` | {} |\n", v.name, v.help);
+    return 0;
+}
+
+int status(const Invocation& in) {
+    const auto place = place_of(in);
+    if (!place) return 1;
+    if (in.json) {
+        const auto answer = api::ask(place->socket, "GET", "/v1/status");
+        if (!answer) return complain(not_served(*place, answer.error()));
+        if (answer->status != 200) return complain(api::error_message(answer->body));
+        fmt::print("{}", answer->body);
+        return 0;
+    }
+    const auto now = get<api::Status>(*place, "/v1/status");
+    if (!now) return complain(now.error().message);
+    const auto ready = get<api::Ready>(*place, "/v1/ready");
+    if (!ready) return complain(ready.error().message);
+    fmt::print("{}", describe(*now, *ready));
+    return 0;
+}
+
+int wait(const Invocation& in) {
+    const auto place = place_of(in);
+    if (!place) return 1;
+    const auto deadline = std::chrono::steady_clock::now() + in.timeout;
+    for (;;) {
+        const auto ready = get<api::Ready>(*place, "/v1/ready");
+        if (ready && ready->ready) {
+            for (const std::string& w : ready->warnings) complain("warning: " + w);
+            return 0;
+        }
+        if (std::chrono::steady_clock::now() >= deadline) {
+            if (!ready) return complain(ready.error().message);
+            for (const std::string& m : ready->missing) complain(m);
+            for (const std::string& w : ready->warnings) complain("warning: " + w);
+            return 1;
+        }
+        std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    }
+}
+
+int reload(const Invocation& in) {
+    const auto place = place_of(in);
+    if (!place) return 1;
+    const auto done = get<api::ReloadOutcome>(*place, "/v1/reload", "POST");
+    if (!done) return complain(done.error().message);
+    for (const std::string& n : done->notes) fmt::print("{}\n", n);
+    for (const std::string& d : done->diagnostics) fmt::print(stderr, "{}\n", d);
+    if (!done->ok) return complain("nothing was changed");
+    return 0;
+}
+
+// The interfaces that the instance's dataplane had last.
+Result<std::vector<std::string>> steered_interfaces(const std::string& instance) {
+    const shm::Location location = shm::Location::of_instance(instance);
+    const std::string path = location.path("control");
+    const auto m = shm::Mapping::open(path, shm::Mapping::Access::read_only);
+    if (!m) return tl::unexpected(m.error());
+    if (auto ok = shm::verify(*m, shm::Kind::control, shm::kControlLayout, path, false); !ok)
+        return tl::unexpected(ok.error());
+    const shm::ControlBlock& block = shm::control_of(*m);
+    std::vector<std::string> names;
+    for (uint32_t i = 0; i < std::min(block.port_count, shm::kMaxPorts); ++i) {
+        const shm::PortInfo& p = block.ports[i];
+        if (p.driver == uint32_t(config::Driver::af_xdp))
+            names.emplace_back(p.interface, strnlen(p.interface, sizeof p.interface));
+    }
+    return names;
+}
+
+Result<std::vector<std::string>> interfaces_of(const Invocation& in, const Place& place) {
+    if (in.file.empty()) return steered_interfaces(place.instance);
+    const config::Loaded loaded = config::load_file(in.file);
+    if (!loaded.config) return fail(Errc::invalid, config::format(loaded.diagnostics));
+    std::vector<std::string> names;
+    for (const config::Port& p : loaded.config->dataplane.ports)
+        if (p.driver == config::Driver::af_xdp) names.push_back(p.interface);
+    return names;
+}
+
+int detach(const Invocation& in) {
+    const auto place = place_of(in);
+    if (!place) return 1;
+    if (!in.force &&
+        shm::Lock::held(shm::Location::of_instance(place->instance), "dataplane"))
+        return complain(fmt::format("torii-dataplane of instance {} is running: stop it first, or "
+                                    "say --force",
+                                    place->instance));
+    const auto names = interfaces_of(in, *place);
+    if (!names)
+        return complain(names.error().code == Errc::not_found
+                            ? fmt::format("instance {} has no ports that anybody knows of: name "
+                                          "its file with -c",
+                                          place->instance)
+                            : names.error().message);
+    int failed = 0;
+    for (const std::string& name : *names) {
+        const auto ok = xdp::release(name);
+        if (ok)
+            fmt::print("{}: its packets go to the kernel\n", name);
+        else if (ok.error().code != Errc::not_found)  // an interface that is gone needs nothing
+            failed = complain(fmt::format("{}: {}", name, ok.error().message));
+    }
+    return failed;
+}
+
+struct Command {
+    std::string_view words, arguments, help;
+    int (*run)(const Invocation&);
+    size_t most_words = 0;
+};
+
+constexpr Command kCommands[] = {
+    {"status", "[--json]", "what runs, what is in force, what became of the packets", status},
+    {"wait", "[--timeout TIME]", "wait until traffic is forwarded as configured", wait},
+    {"reload", "", "read the configuration again; a mistake changes nothing", reload},
+    {"detach", "[--force]", "give the packets of a stopped dataplane's ports to the kernel",
+     detach},
+    {"config check", "[FILE]", "every mistake in a file, as file:line:column: sentence",
+     config_check, 1},
+    {"config reference", "", "every key of the configuration (Markdown)", config_reference},
+    {"metrics reference", "", "every metric (Markdown)", metrics_reference},
+    {"verdicts reference", "", "every verdict a packet can get (Markdown)", verdicts_reference},
+};
+
+constexpr Option kOptions[] = {
+    {'i', "instance", Takes::value, "NAME", "instance; otherwise $TORII_INSTANCE, else 'default'"},
+    {'c', "config", Takes::value, "FILE", "take instance and API socket from this file"},
+    {0, "json", Takes::nothing, "", "status: as JSON"},
+    {0, "timeout", Takes::value, "TIME", "wait: at most so long (500ms, 10s; default 30s)"},
+    {0, "force", Takes::nothing, "", "detach: although the dataplane runs"},
+    {'h', "help", Takes::nothing, "", "this text"},
+    {'v', "version", Takes::nothing, "", "print the version"},
+};
+
+std::string help() {
+    std::string out = "Usage: torii [OPTION]... COMMAND\n\nCommands:\n";
+    for (const Command& c : kCommands)
+        out += fmt::format("  {:<26} {}\n",
+                           c.arguments.empty() ? std::string(c.words)
+                                               : fmt::format("{} {}", c.words, c.arguments),
+                           c.help);
+    return out + "\nOptions:\n" + describe(kOptions) +
+           "\nThe API socket is $TORII_API_SOCKET, else that of the file, else\n"
+           "/run/torii/INSTANCE/api.sock. Called as ipvsadm, it is ipvsadm.\n"
+           "Exit status: 0 done, 1 anything wrong.\n";
+}
+
+// The command whose words the line begins with; its arguments are left in `words`.
+const Command* take_command(std::vector<std::string>& words) {
+    for (const Command& c : kCommands) {
+        const size_t space = c.words.find(' ');
+        const size_t count = space == c.words.npos ? 1 : 2;
+        if (words.size() < count || words[0] != c.words.substr(0, space)) continue;
+        if (count == 2 && words[1] != c.words.substr(space + 1)) continue;
+        words.erase(words.begin(), words.begin() + std::ptrdiff_t(count));
+        return &c;
+    }
+    return nullptr;
+}
+
+}  // namespace
+
+int torii_main(std::span<const std::string> words) {
+    const auto parsed = parse_arguments(words, kOptions);
+    if (!parsed) return complain(parsed.error().message + " (see torii --help)");
+    Invocation in;
+    for (const Argument& a : *parsed) {
+        if (a.option == nullptr) {
+            in.words.push_back(a.value);
+            continue;
+        }
+        const std::string_view name = a.option->long_name;
+        if (name == "help") return fmt::print("{}", help()), 0;
+        if (name == "version") return fmt::print("torii {}\n", TORII_VERSION), 0;
+        if (name == "instance") in.instance = a.value;
+        if (name == "config") in.file = a.value;
+        if (name == "json") in.json = true;
+        if (name == "force") in.force = true;
+        if (name != "timeout") continue;
+        const auto time = parse_duration(a.value);
+        if (!time) return complain("--timeout: " + time.error().message);
+        in.timeout = *time;
+    }
+    if (in.words.empty()) return fmt::print(stderr, "{}", help()), 1;
+    const std::string said = fmt::format("{}", fmt::join(in.words, " "));
+    const Command* command = take_command(in.words);
+    if (command == nullptr)
+        return complain(fmt::format("there is no command '{}' (see torii --help)", said));
+    if (in.words.size() > command->most_words)
+        return complain(fmt::format("{}: unexpected argument '{}' (see torii --help)",
+                                    command->words, in.words[command->most_words]));
+    return command->run(in);
+}
+
+}  // namespace torii::cli
