@@ -80,7 +80,7 @@ public:
 
     shm::RoutesDescription routes;  ///< change, then publish()
     shm::ServicesDescription services;
-    flow::Tick now = 1000;
+    flow::Tick now = 4000;  ///< always now_us in ticks
     uint64_t now_us = 1'000'000'000;
 
 private:
