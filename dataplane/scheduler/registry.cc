@@ -50,6 +50,16 @@ const Scheduler* find_scheduler(std::string_view name) {
     return it == kSchedulers.end() ? nullptr : &*it;
 }
 
+bool well_formed(const Scheduler& s, const ServiceView& view) {
+    const size_t entries = view.targets.empty() ? 0 : s.table_size;
+    if (view.table.size() != entries || view.changes.size() > view.change_seq) return false;
+    uint32_t heaviest = 0;
+    for (const Target& t : view.targets) heaviest = std::max(heaviest, t.weight);
+    if (view.max_weight != heaviest || view.gcd == 0 || view.gcd > std::max(heaviest, 1u))
+        return false;
+    return std::ranges::all_of(view.table, [&](uint32_t t) { return t < view.targets.size(); });
+}
+
 void catch_up(const Scheduler& s, const ServiceView& view, Cursor& cursor, const Loads& loads,
               const Key& key) {
     const bool known = cursor.applied != 0 && cursor.applied < view.change_seq &&

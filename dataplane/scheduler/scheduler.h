@@ -131,6 +131,10 @@ std::span<const Scheduler> schedulers();
 /// nullptr for an unknown name.
 const Scheduler* find_scheduler(std::string_view name);
 
+/// Whether picks from this view stay in bounds and end. For what comes out of a file; lists and
+/// tables of this folder's own making always do.
+bool well_formed(const Scheduler&, const ServiceView&);
+
 /// Brings a cursor up to the view's generation; choose() calls it when it is needed. A cursor that
 /// missed more changes than the log holds starts like that of a service nobody has used yet.
 void catch_up(const Scheduler&, const ServiceView&, Cursor&, const Loads&, const Key&);

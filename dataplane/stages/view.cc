@@ -32,6 +32,8 @@ Result<ServiceRuntime> runtime_of(const shm::Services& s, const shm::ServiceReco
     out.view.max_weight = r.max_weight;
     out.view.gcd = r.gcd;
     out.view.flags = r.scheduler_flags;
+    if (!scheduler::well_formed(*out.scheduler, out.view))
+        return refuse(fmt::format("service {} has weights or a table that do not fit its list", i));
     out.consistent = s.section<uint32_t>(r.consistent);
     for (const scheduler::Target& t : out.view.targets)
         if (t.backend >= s.backends.size() || !s.backends[t.backend].present ||

@@ -105,6 +105,33 @@ TEST(ListState, RestoredFromAGenerationItCarriesOn) {
     }
 }
 
+TEST(WellFormed, RefusesWhatWouldLeadAPickAstray) {
+    for (const Scheduler& s : schedulers()) {
+        ListState list;
+        EXPECT_TRUE(well_formed(s, Published(s, list).view)) << s.name << " empty";
+        list.add(0, 4);
+        list.add(1, 6);
+        list.add(2, 0);
+        Published good(s, list);
+        EXPECT_TRUE(well_formed(s, good.view)) << s.name;
+        const auto refused = [&](auto&& spoil) {
+            ServiceView view = good.view;
+            spoil(view);
+            return !well_formed(s, view);
+        };
+        EXPECT_TRUE(refused([](ServiceView& v) { v.gcd = 0; }));
+        EXPECT_TRUE(refused([](ServiceView& v) { v.gcd = 7; }));
+        EXPECT_TRUE(refused([](ServiceView& v) { v.max_weight = 7; }));
+        EXPECT_TRUE(refused([](ServiceView& v) { v.change_seq = 2; }));
+        EXPECT_TRUE(refused([](ServiceView& v) { v.targets = {}; }));
+        const std::vector<uint32_t> short_table(255);
+        EXPECT_TRUE(refused([&](ServiceView& v) { v.table = short_table; }));
+        if (s.table_size == 0) continue;
+        good.table[9] = 3;
+        EXPECT_FALSE(well_formed(s, good.view)) << s.name;
+    }
+}
+
 // A control process that lost its history may publish the same change_seq for another list.
 TEST(ListState, ACursorFromAnotherListNeverReadsPastTheEnd) {
     for (const char* name : {"rr", "wrr"}) {
