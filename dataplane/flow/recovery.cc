@@ -113,7 +113,10 @@ RecoveryPass::Fate RecoveryPass::judge(uint32_t b, uint64_t slot) const {
     if (index >= t_.header->capacity) return Fate::half_written;
     const Cell4& cell = t_.cells[index];
     const Word word = Word::unpack(cell.head.word.load(std::memory_order_relaxed));
-    if (word.phase != Phase::live || (cell.head.ipv6 && index % 2 != 0) || !well_formed(cell, word))
+    // Bits that no field of the word holds would make every later compare-and-swap fail.
+    if (word.phase != Phase::live ||
+        word.pack() != cell.head.word.load(std::memory_order_relaxed) ||
+        (cell.head.ipv6 && index % 2 != 0) || !well_formed(cell, word))
         return Fate::half_written;
     const uint64_t h = hash(index);
     const uint32_t home = home_of(h, buckets), passed = (b + buckets - home) % buckets;

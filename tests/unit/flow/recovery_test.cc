@@ -153,6 +153,7 @@ TEST(Recovery, AKilledWriterLeavesHalfWrittenEntries) {
          [](Raw& r, uint32_t v) {
              r.cells[v].head.word = Word{Phase::live, 1, 0, 0xfffffff0u}.pack();
          }},
+        {"word with a bit of no field", [](Raw& r, uint32_t v) { r.cells[v].head.word |= 0x10; }},
         {"an IPv4 entry that says it is IPv6",
          [](Raw& r, uint32_t v) { r.cells[v].head.ipv6 = 1; }},
     };
