@@ -5,7 +5,8 @@
 
 namespace torii::bench {
 
-/// pipeline/{nat,dr}/{ipv4,ipv6}/flows=N in ns/packet, with their /requests and /replies; and
+/// pipeline/{nat,dr}/{ipv4,ipv6}/flows=N in ns/packet, with their /requests, /replies
+/// and /requests/tcp (nothing for the branch predictor to guess); and
 /// ceiling/macswap, measured in between them.
 void measure_pipeline(Report&, const Effort&);
 

@@ -37,7 +37,7 @@ void forward(World& world, std::span<Packet> burst) {
     world.flows().quiescent();
 }
 
-enum class Mix : uint8_t { both, requests, replies };
+enum class Mix : uint8_t { both, requests, replies, tcp_requests };
 
 class Load {
 public:
@@ -46,7 +46,9 @@ public:
     void fill(MemoryPort& port, Mix mix) {
         port.fill([&](std::byte* at, uint32_t) {
             const bool reply = mix == Mix::replies || (mix == Mix::both && random_() % 2);
-            return writer_.write(at, flow_of(world_, random_() % flows_),
+            const uint64_t flow = random_() % flows_;
+            return writer_.write(at,
+                                 flow_of(world_, mix == Mix::tcp_requests ? flow / 2 * 2 : flow),
                                  reply ? Segment::reply : Segment::request);
         });
     }
@@ -107,7 +109,8 @@ void measure_one(Report& report, const Effort& effort, MemoryPort& port, WorldSp
     if (spec.forward == shm::Forward::nat)
         cases = {{"", Mix::both, "", {}},
                  {"/requests", Mix::requests, "", {}},
-                 {"/replies", Mix::replies, "", {}}};
+                 {"/replies", Mix::replies, "", {}},
+                 {"/requests/tcp", Mix::tcp_requests, "", {}}};
     else
         cases = {{"", Mix::requests, "", {}}};
     for (Case& c : cases) c.name = name_of(spec, flows, c.part);
