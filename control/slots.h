@@ -55,7 +55,7 @@ struct Slots {
 struct SlotFacts {
     uint64_t generation = 0;  ///< the one being made
     uint64_t in_force = 0;    ///< the last one that every worker has passed to
-    std::span<const Usage> backends, services;
+    std::span<const Usage> backends = {}, services = {};
     uint32_t max_backends = 65536, max_services = 65536;
 };
 

@@ -124,7 +124,7 @@ Result<Answer> ask_lines(const std::string& socket, const std::string& target,
     Connection c(socket, timeout);
     if (auto ok = c.send("GET", target); !ok) return tl::unexpected(ok.error());
     http::response_parser<http::buffer_body> parser;
-    parser.body_limit(boost::none);
+    parser.body_limit(UINT64_MAX);
     if (auto ok = c.read_header(parser); !ok) return tl::unexpected(ok.error());
     Answer answer{parser.get().result_int(), {}};
     Lines lines(line);
