@@ -132,8 +132,6 @@ Result<bool> start_eal(const EalRequest& request) {
     return *huge;
 }
 
-void stop_eal() { rte_eal_cleanup(); }
-
 Result<rte_mempool*> make_pool(const PacketMemory& m, unsigned threads) {
     // AF_XDP hands the pool to the kernel as one area and computes where a packet lies from its
     // object size, so objects must follow each other without gaps at page ends.

@@ -37,9 +37,8 @@ Result<bool> check_huge_pages(config::Hugepages, uint64_t packet_bytes,
 /// Starts it. The calling thread becomes the main lcore and keeps its affinity. DPDK's own messages
 /// go to our log. Returns whether huge pages are in use.
 Result<bool> start_eal(const EalRequest&);
-void stop_eal();
 
-/// The pool every port receives into. Owned by DPDK, lives until stop_eal().
+/// The pool every port receives into. Owned by DPDK, lives as long as the process.
 Result<rte_mempool*> make_pool(const PacketMemory&, unsigned threads);
 
 /// Makes the calling thread known to DPDK, with the floating affinity it has, or pinned to `core`.

@@ -45,10 +45,8 @@ int serve(const io::Options& options) {
     spdlog::info("event=starting version={} instance={} config={} pid={}", TORII_VERSION,
                  prepared->config.instance, io::in_quotes(options.config_file), ::getpid());
     io::Supervisor supervisor(*prepared, options.fresh_table);
-    if (auto ok = supervisor.start(); !ok) {
-        supervisor.stop();
+    if (auto ok = supervisor.start(); !ok)
         return complain("torii-dataplane: " + ok.error().message);
-    }
     supervisor.run(stop);
     supervisor.stop();
     return 0;

@@ -46,6 +46,7 @@ PacketMemory packet_memory(std::span<const PortPlan> plans, unsigned workers) {
 
 Port::~Port() = default;
 Result<> Port::steer(const xdp::SteeringSet&) { return {}; }
+void Port::give_up() { stop(); }
 void Port::stop() {
     for (const DeviceQueue& q : facts_.receive)
         if (q.queue == 0) rte_eth_dev_stop(q.device);

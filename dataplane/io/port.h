@@ -68,6 +68,9 @@ public:
     virtual Result<> steer(const xdp::SteeringSet& set);
     /// Stops the device. Packets of services keep away from the kernel where they did so before.
     virtual void stop();
+    /// Instead of stop() when the start as a whole failed: also undoes what opening changed on a
+    /// machine where torii was not at work before.
+    virtual void give_up();
 
 protected:
     PortFacts facts_;

@@ -20,12 +20,19 @@ constexpr uint32_t kLargestMtu = 3542;   // what fits a page with the driver's h
 
 class AfXdpPort : public Port {
 public:
-    using Port::Port;
+    AfXdpPort(PortFacts facts, bool first) : Port(std::move(facts)), first_(first) {}
     Result<> steer(const xdp::SteeringSet& set) override {
         return xdp::apply(facts_.interface, set);
     }
     // Devices are stopped, not closed: closing would detach the program, which from now on has no
     // sockets and therefore drops. The sockets go with the process.
+    void give_up() override {
+        stop();
+        if (first_) (void)xdp::release(facts_.interface);
+    }
+
+private:
+    bool first_;  // neither program was attached before this run
 };
 
 tl::unexpected<Error> in_port(const std::string& name, const Error& error) {
@@ -74,14 +81,14 @@ Result<> start_devices(const PortRequest& r, const std::string& program, PortFac
     return xdp::bind_sockets(f.interface, sockets);
 }
 
-Result<> start(const PortRequest& r, PortFacts& f) {
+Result<> start(const PortRequest& r, PortFacts& f, bool first) {
     if (auto ok = make_way(r); !ok) return ok;
     const auto program = xdp::ProgramFile::create();
     if (!program) return tl::unexpected(program.error());
     auto started = start_devices(r, program->path(), f);
     if (started && r.steering) started = xdp::apply(f.interface, *r.steering);
     // A device that did not start may have left its program, which takes packets for nobody.
-    if (!started) (void)xdp::detach_xdp(f.interface);
+    if (!started) (void)(first ? xdp::release(f.interface) : xdp::detach_xdp(f.interface));
     return started;
 }
 
@@ -127,8 +134,12 @@ Result<std::unique_ptr<Port>> open_af_xdp(const PortRequest& r) {
     const auto mac = xdp::interface_mac(f.interface);
     if (!mac) return in_port(f.name, mac.error());
     f.mac = *mac;
-    if (auto ok = start(r, f); !ok) return in_port(f.name, ok.error());
-    return std::make_unique<AfXdpPort>(std::move(f));
+    const auto before = xdp::attached(f.interface);
+    if (!before) return in_port(f.name, before.error());
+    const bool first =
+        before->xdp.owner != xdp::Owner::ours && before->guard.owner != xdp::Owner::ours;
+    if (auto ok = start(r, f, first); !ok) return in_port(f.name, ok.error());
+    return std::make_unique<AfXdpPort>(std::move(f), first);
 }
 
 }  // namespace torii::io

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <filesystem>
 
 #include "dataplane/flow/reader.h"
 #include "dataplane/io/eal.h"
@@ -20,8 +21,12 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-// A service has at least one counter row a worker; toriid hands the numbers out.
-constexpr uint32_t kServiceSlots = 65'536;
+// Counter rows for services; toriid hands the numbers out. A service without any backend of its own
+// is rare, so there are about as many as backends.
+uint32_t service_slots(const config::Dataplane& d) {
+    return uint32_t(std::clamp<uint64_t>(d.backends, 1'024, 65'536));
+}
+
 constexpr int kNapMs = 20;
 constexpr auto kHousekeeping = milliseconds(100);
 constexpr auto kStalled = std::chrono::seconds(1);
@@ -52,13 +57,30 @@ std::vector<const PortFacts*> facts_of(const std::vector<std::unique_ptr<Port>>&
 
 }  // namespace
 
-Supervisor::~Supervisor() { stop(); }
-
 Result<> Supervisor::start() {
-    const config::Config& c = prepared_.config;
+    const bool made_directory = !std::filesystem::exists(location_.directory);
     auto lock = shm::Lock::acquire(location_, "dataplane");
     if (!lock) return tl::unexpected(lock.error());
     lock_.emplace(std::move(*lock));
+    auto started = start_all();
+    if (!started) undo(made_directory);
+    return started;
+}
+
+// A start that fails leaves the machine as it was; but what keeps packets of services from the
+// kernel since a former run stays, and so do its connections.
+void Supervisor::undo(bool made_directory) {
+    stop_workers();
+    for (auto& port : ports_) port->give_up();
+    ports_.clear();
+    std::error_code error;
+    if (table_ && !recovery_.attached) std::filesystem::remove(recovery_.path, error);
+    if (made_directory && !shm::Lock::held(location_, "toriid"))
+        std::filesystem::remove_all(location_.directory, error);
+}
+
+Result<> Supervisor::start_all() {
+    const config::Config& c = prepared_.config;
     if (auto ok = attach(); !ok) return ok;
     EalRequest request{c.instance, c.dataplane.hugepages, false, "", prepared_.memory.bytes()};
     for (const config::Port& p : c.dataplane.ports)
@@ -68,7 +90,6 @@ Result<> Supervisor::start() {
         }
     const auto huge = start_eal(request);
     if (!huge) return tl::unexpected(huge.error());
-    eal_ = true;
     const auto pool = make_pool(prepared_.memory, worker_count());
     if (!pool) return tl::unexpected(pool.error());
     pool_ = *pool;
@@ -84,8 +105,9 @@ Result<> Supervisor::attach() {
     if (!control_map) return tl::unexpected(control_map.error());
     control_map_ = std::move(*control_map);
     control().ready.store(0, std::memory_order_release);
-    auto counters = shm::Counters::create(location_, worker_count(), kServiceSlots,
-                                          uint32_t(prepared_.config.dataplane.backends));
+    auto counters =
+        shm::Counters::create(location_, worker_count(), service_slots(prepared_.config.dataplane),
+                              uint32_t(prepared_.config.dataplane.backends));
     if (!counters) return tl::unexpected(counters.error());
     counters_map_ = std::move(*counters);
     auto events = shm::create_events(location_, worker_count());
@@ -193,7 +215,7 @@ Result<> Supervisor::start_workers() {
         setup.counters = shm::Counters(counters_map_.data());
         setup.events = &shm::ring_of(events_map_, w);
         setup.kernel = kernel_.get();
-        setup.service_slots = kServiceSlots;
+        setup.service_slots = service_slots(d);
         setup.backend_slots = uint32_t(d.backends);
         workers_.push_back(std::make_unique<Worker>(std::move(setup)));
     }
@@ -273,17 +295,20 @@ void Supervisor::wait_settled() {
     }
 }
 
-void Supervisor::stop() {
-    if (workers_.empty() && ports_.empty() && !eal_) return;
+void Supervisor::stop_workers() {
     if (control_map_) control().ready.store(0, std::memory_order_release);
     for (auto& worker : workers_) worker->use(nullptr);
     for (auto& worker : workers_) worker->join();
     workers_.clear();
     kernel_.reset();
+}
+
+void Supervisor::stop() {
+    stop_workers();
     for (auto& port : ports_) port->stop();
     ports_.clear();
-    if (eal_) stop_eal();
-    eal_ = false;
+    // DPDK is not shut down: it would close the AF_XDP devices, and they would detach the program
+    // that keeps packets of services from the kernel. The process's end frees everything else.
     spdlog::info("event=stopped");
 }
 

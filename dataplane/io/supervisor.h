@@ -23,11 +23,10 @@ public:
         : prepared_(preparation),
           fresh_table_(fresh_table),
           location_(shm::Location::of_instance(preparation.config.instance)) {}
-    ~Supervisor();
     Supervisor(const Supervisor&) = delete;
 
     /// Takes the instance's lock, attaches to shared memory, opens the ports and starts the
-    /// workers. On error what was started is stopped again by the destructor.
+    /// workers. On error what was started and made is undone.
     Result<> start();
     /// Serves until `stop_fd` (a signalfd) is readable.
     void run(int stop_fd);
@@ -36,6 +35,9 @@ public:
     void stop();
 
 private:
+    Result<> start_all();
+    void undo(bool made_directory);
+    void stop_workers();
     Result<> attach();
     Result<> open_table();
     Result<> open_ports();
@@ -60,7 +62,6 @@ private:
     xdp::SteeringSet steering_;
     bool steering_known_ = false;  ///< a generation told what to steer
     rte_mempool* pool_ = nullptr;
-    bool eal_ = false;
     std::vector<std::unique_ptr<Port>> ports_;
     std::unique_ptr<KernelPath> kernel_;
     std::optional<QueuePlan> queues_;

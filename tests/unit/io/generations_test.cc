@@ -1,0 +1,183 @@
+#include "dataplane/io/generations.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "tests/support/temporary_directory.h"
+
+namespace torii::io {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+Address address(const char* text) { return *parse_address(text); }
+
+class GenerationsTest : public testing::Test {
+protected:
+    GenerationsTest()
+        : location_{directory_.path()},
+          control_map_(std::move(*shm::open_control(location_))),
+          control_(shm::control_of(control_map_)),
+          generations_(location_, control_),
+          current_(std::move(*Generations::empty())) {}
+
+    static shm::ServicesDescription services_of(uint64_t number, const char* vip) {
+        shm::ServicesDescription d;
+        d.generation = number;
+        shm::ServiceDescription s;
+        s.record.address = address(vip);
+        s.record.port = be16::from_host(80);
+        s.record.protocol = Protocol::tcp;
+        std::snprintf(s.record.scheduler, sizeof s.record.scheduler, "rr");
+        d.services.push_back(std::move(s));
+        for (const auto forward : {shm::Forward::nat, shm::Forward::dr}) {
+            shm::BackendDescription b;
+            b.record.present = 1;
+            b.record.generation = 1;
+            b.record.address = address(forward == shm::Forward::nat ? "10.0.0.1" : "10.0.0.2");
+            b.record.port = be16::from_host(8080);
+            b.record.forward = forward;
+            d.backends.push_back(b);
+        }
+        return d;
+    }
+    void publish_services(uint64_t number, const char* vip) {
+        auto bytes = *shm::build(services_of(number, vip));
+        ASSERT_TRUE(shm::write_immutable(location_.generation("services", number),
+                                         shm::Kind::services, shm::kServicesLayout, bytes));
+        control_.services_generation.store(number);
+    }
+    void publish_routes(uint64_t number, std::vector<shm::LocalRecord> locals = {}) {
+        shm::RoutesDescription d;
+        d.generation = number;
+        d.locals = std::move(locals);
+        auto bytes = *shm::build(d);
+        ASSERT_TRUE(shm::write_immutable(location_.generation("routes", number), shm::Kind::routes,
+                                         shm::kRoutesLayout, bytes));
+        control_.routes_generation.store(number);
+    }
+    bool take() {
+        complaint_.clear();
+        auto next = generations_.next(current_, complaint_);
+        if (next) current_ = std::move(*next);
+        return next.has_value();
+    }
+
+    test::TemporaryDirectory directory_;
+    shm::Location location_;
+    shm::Mapping control_map_;
+    shm::ControlBlock& control_;
+    Generations generations_;
+    Generation current_;
+    std::string complaint_;
+};
+
+TEST_F(GenerationsTest, NothingPublishedIsNothingNew) {
+    EXPECT_FALSE(take());
+    EXPECT_EQ(complaint_, "");
+    EXPECT_TRUE(current_.view->services.services.empty());
+    EXPECT_FALSE(current_.view->services.is_vip(address("192.0.2.1")));
+}
+
+TEST_F(GenerationsTest, EachPartIsTakenOnceAndTheOtherKept) {
+    publish_services(5, "192.0.2.10");
+    ASSERT_TRUE(take()) << complaint_;
+    EXPECT_EQ(current_.services->number, 5u);
+    EXPECT_TRUE(current_.view->services.is_vip(address("192.0.2.10")));
+    EXPECT_FALSE(take());
+    const auto services = current_.services;
+    const uint32_t stamp = current_.view->routes_stamp;
+    publish_routes(9);
+    ASSERT_TRUE(take()) << complaint_;
+    EXPECT_EQ(current_.services, services);
+    EXPECT_NE(current_.view->routes_stamp, stamp);
+    EXPECT_NE(current_.view->routes_stamp, 0u);
+}
+
+TEST_F(GenerationsTest, ABrokenFileIsRefusedOnceAndTheOldOneStays) {
+    publish_services(5, "192.0.2.10");
+    ASSERT_TRUE(take());
+    publish_services(6, "192.0.2.20");
+    const std::string path = location_.generation("services", 6);
+    std::filesystem::resize_file(path, std::filesystem::file_size(path) - 8);
+    EXPECT_FALSE(take());
+    EXPECT_THAT(complaint_, HasSubstr("services.6"));
+    EXPECT_EQ(control_.refused_generation.load(), 6u);
+    EXPECT_EQ(current_.services->number, 5u);
+    EXPECT_FALSE(take());
+    EXPECT_EQ(complaint_, "") << "the same file is not complained about again";
+    publish_services(7, "192.0.2.30");
+    EXPECT_TRUE(take()) << complaint_;
+    EXPECT_TRUE(current_.view->services.is_vip(address("192.0.2.30")));
+}
+
+TEST_F(GenerationsTest, EveryFlippedByteIsRefused) {
+    publish_services(1, "192.0.2.10");
+    const std::string path = location_.generation("services", 1);
+    const auto size = std::filesystem::file_size(path);
+    for (uint64_t at = 0, number = 2; at < size; at += 61, ++number) {
+        publish_services(number, "192.0.2.10");
+        std::fstream file(location_.generation("services", number),
+                          std::ios::in | std::ios::out | std::ios::binary);
+        file.seekg(std::streamoff(at));
+        const char byte = char(file.get() ^ 0x40);
+        file.seekp(std::streamoff(at));
+        file.put(byte);
+        file.close();
+        // Bytes 40..63 of the header are reserved; nothing reads them.
+        if (at >= 40 && at < 64) continue;
+        EXPECT_FALSE(take()) << "byte " << at;
+        EXPECT_NE(complaint_, "");
+    }
+}
+
+TEST_F(GenerationsTest, AMissingFileIsRefused) {
+    control_.services_generation.store(3);
+    EXPECT_FALSE(take());
+    EXPECT_THAT(complaint_, HasSubstr("services.3"));
+    EXPECT_EQ(control_.refused_generation.load(), 3u);
+}
+
+TEST_F(GenerationsTest, OlderFilesAreRemovedAndNothingElse) {
+    publish_routes(1);
+    for (uint64_t n = 3; n <= 6; ++n) publish_services(n, "192.0.2.10");
+    ASSERT_TRUE(take());
+    std::ofstream(location_.path("services.7.tmp")) << "being written";
+    generations_.remove_older(current_);
+    EXPECT_FALSE(std::filesystem::exists(location_.generation("services", 5)));
+    EXPECT_TRUE(std::filesystem::exists(location_.generation("services", 6)));
+    EXPECT_TRUE(std::filesystem::exists(location_.generation("routes", 1)));
+    EXPECT_TRUE(std::filesystem::exists(location_.path("services.7.tmp")));
+    EXPECT_TRUE(std::filesystem::exists(location_.path("control")));
+}
+
+TEST_F(GenerationsTest, SteeringIsServicesNatBackendsAndTheHostsOtherAddresses) {
+    publish_services(1, "192.0.2.10");
+    publish_routes(1, {{address("192.0.2.10"), 1}, {address("192.0.2.1"), 1}});
+    ASSERT_TRUE(take()) << complaint_;
+    const xdp::SteeringSet set = steering_of(*current_.view);
+    EXPECT_THAT(set.services,
+                ElementsAre(xdp::ServiceKey{address("192.0.2.10"), 80, Protocol::tcp}));
+    EXPECT_THAT(set.vips, ElementsAre(address("192.0.2.10")));
+    EXPECT_THAT(set.locals, ElementsAre(address("192.0.2.1")));
+    EXPECT_THAT(set.backends,
+                ElementsAre(xdp::ServiceKey{address("10.0.0.1"), 8080, Protocol::tcp}));
+}
+
+TEST(Steering, MergedHasBothWithoutRepetition) {
+    xdp::SteeringSet a, b;
+    a.vips = {address("192.0.2.1"), address("192.0.2.2")};
+    b.vips = {address("192.0.2.2"), address("192.0.2.3")};
+    const xdp::SteeringSet both = merged(a, b);
+    EXPECT_THAT(both.vips,
+                ElementsAre(address("192.0.2.1"), address("192.0.2.2"), address("192.0.2.3")));
+    EXPECT_TRUE(same(both, merged(b, a)));
+    EXPECT_FALSE(same(both, a));
+}
+
+}  // namespace
+}  // namespace torii::io
