@@ -160,7 +160,8 @@ http {{ access_log off; keepalive_timeout 60; default_type text/plain; client_bo
         return process
 
     def curl(self, url, *options, seconds=5, check=True):
-        return self.run("curl", "-gsS", "--max-time", seconds, *options, url, check=check, timeout=seconds + 5)
+        """curl's own [1-9] in an URL works, also beside an IPv6 address in brackets."""
+        return self.run("curl", "-sS", "--max-time", seconds, *options, url, check=check, timeout=seconds + 5)
 
     def get(self, url, **options):
         return self.curl(url, **options).stdout.strip()

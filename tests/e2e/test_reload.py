@@ -21,7 +21,7 @@ def test_two_hundred_reloads_under_load(two_armed):
 
     torii = Torii(lab.lb, configuration())
     # One client with a new connection for each request, one that keeps its connection, for as long as the reloads last.
-    script = ("while [ ! -e $1 ]; do curl -gsS --max-time 5 -o /dev/null -w '%{http_code} %{num_connects}\\n' $2 $3 \"http://$4/name?[1-50]\" || echo failed; done")
+    script = ("while [ ! -e $1 ]; do curl -sS --max-time 5 -o /dev/null -w '%{http_code} %{num_connects}\\n' $2 $3 \"http://$4/name?[1-50]\" || echo failed; done")
     stop = lab.directory / "stop"
     loads = [lab.client.start("bash", "-c", script, "load", stop, "-H", header, f"{lab.vip4}:81", name=f"load{n}")
              for n, header in enumerate(["Connection: close", "X-Keep: yes"])]
