@@ -11,6 +11,8 @@ namespace {
 
 constexpr uint32_t kSingleReserve = 128, kPairReserve = 32;  // cells and pairs a worker keeps back
 
+constexpr uint32_t kSpareTimers = 1024;
+
 void clear_counts(const shm::Counters& counters) {
     const shm::CountersHeader& h = counters.header();
     for (uint32_t w = 0; w < h.workers; ++w)
@@ -59,8 +61,9 @@ Result<std::unique_ptr<Table>> Table::open(const shm::Location& where, const Opt
     const uint32_t capacity = impl->header->capacity, workers = options.workers;
     impl->store = std::make_unique<CellStore>(impl->cells, capacity, workers);
     impl->grace = std::make_unique<Grace>(workers);
-    // Every entry has one valid timer; the quarter more is for those that are outdated.
-    const auto timers = uint32_t(std::min<uint64_t>(capacity + capacity / 4, 0xf0000000u));
+    // Every entry has one valid timer; the rest is for those that are outdated.
+    const uint64_t wanted = uint64_t(capacity) + capacity / 4 + kSpareTimers;
+    const auto timers = uint32_t(std::min<uint64_t>(wanted, 0xf0000000u));
     for (uint32_t w = 0; w < workers; ++w) {
         auto wheel = Wheel::create(timers, now);
         if (!wheel) return tl::unexpected(wheel.error());

@@ -21,6 +21,9 @@ bool known_protocol(uint8_t p) {
 bool is_live(const Head& h) {
     return Phase(h.word.load(std::memory_order_relaxed) & 3) == Phase::live;
 }
+bool is_tentative(const Head& h) {
+    return Phase(h.word.load(std::memory_order_relaxed) & 3) == Phase::tentative;
+}
 bool same_request(const Cell4& a, const Cell4& b) {
     if ((detail::ports(a.head) ^ detail::ports(b.head)) & detail::kRequestMask) return false;
     if (!a.head.ipv6) return a.client == b.client && a.virtual_address == b.virtual_address;
@@ -170,8 +173,9 @@ void RecoveryPass::free_unreferenced() {
     for (uint32_t c = 0; c < t_.header->capacity; ++c) {
         Head& h = t_.cells[c].head;
         if (t_.store->is_marked(c) || h.word.load(std::memory_order_relaxed) == 0) continue;
-        // The second cell of a pair that an IPv6 entry just left may hold anything.
-        ++(is_live(h) ? report_.orphaned : report_.half_written);
+        // A dying cell without a slot has ended in order and waited for its grace period.
+        if (is_live(h)) ++report_.orphaned;
+        if (is_tentative(h)) ++report_.half_written;
         h.word.store(0, std::memory_order_relaxed);
     }
 }

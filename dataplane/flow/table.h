@@ -230,6 +230,7 @@ private:
     void fire(Tick at, const uint32_t* cells, uint32_t n, Tick now, uint32_t& freed);
     void rearm(uint32_t cell, Tick from, Word word, Tick now);
     bool arm(uint32_t cell, Tick from, Tick at);
+    void arm_earlier(uint32_t entry, Tick from, Tick expiry, Tick now);
     void sweep(Tick now, uint32_t& freed);
     std::atomic<Tick>& armed(uint32_t entry) const;
 

@@ -70,8 +70,7 @@ bool Table::Worker::update(uint32_t entry, Word seen, Word next, Tick now) {
     // re-armed for the old expiry, one of the two notices.
     if (next.expiry < seen.expiry) {
         const Tick at = armed(entry).load();
-        if (at > next.expiry + 1 && impl_->wheel.room())
-            arm(entry, at, impl_->wheel.plan(next.expiry, now, kRearm));
+        if (at > next.expiry + 1) arm_earlier(entry, at, next.expiry, now);
     }
     return true;
 }
@@ -176,7 +175,14 @@ void Table::Worker::rearm(uint32_t entry, Tick from, Word word, Tick now) {
     if (!arm(entry, from, at)) return;  // somebody else armed an earlier one
     const Word again = Word::unpack(head(entry).word.load());
     if (again.phase != Phase::live || again.expiry >= word.expiry || at <= again.expiry + 1) return;
-    if (wheel.room()) arm(entry, at, wheel.plan(again.expiry, now, kRearm));
+    arm_earlier(entry, at, again.expiry, now);
+}
+
+void Table::Worker::arm_earlier(uint32_t entry, Tick from, Tick expiry, Tick now) {
+    if (impl_->wheel.room())
+        arm(entry, from, impl_->wheel.plan(expiry, now, kRearm));
+    else if (armed(entry).compare_exchange_strong(from, kUnarmed))
+        impl_->sweeping = impl_->sweep_again = true;
 }
 
 uint32_t Table::Worker::expire(Tick now, uint32_t budget) {

@@ -172,7 +172,8 @@ TEST(Recovery, AKilledWriterLeavesHalfWrittenEntries) {
         ASSERT_TRUE(f.open());
         EXPECT_FALSE(f.recovery.clean);
         EXPECT_EQ(f.recovery.kept, 59u);
-        EXPECT_GE(f.recovery.half_written + f.recovery.orphaned, 1u);
+        EXPECT_EQ(f.recovery.half_written + f.recovery.orphaned >= 1,
+                  name != std::string_view("dying, slot cleared"));
         EXPECT_EQ(f.find(tuple4(17)), kNone);
         expect_sound(f);
         EXPECT_TRUE(f.insert(tuple4(17)).created);

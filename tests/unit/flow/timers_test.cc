@@ -119,21 +119,27 @@ TEST(Timers, OutdatedTimersOfAReusedCellEndNothing) {
 
 TEST(Timers, WithoutRoomForATimerTheSweepEndsTheEntry) {
     Flows f(small());
-    // 1280 timers fit. Outdated ones use them up.
-    for (uint32_t i = 0; i < 2000; ++i) {
+    // 2304 timers fit. Outdated ones use them up.
+    const auto early = f.insert(tuple4(6666), 4000);
+    for (uint32_t i = 0; i < 4000; ++i) {
         const auto made = f.insert(tuple4(i), 1020);
         ASSERT_TRUE(made.created);
         f[0].remove(made.entry);
         f[0].quiescent();
     }
-    EXPECT_EQ(f[0].timers(), 1280u);
+    EXPECT_EQ(f[0].timers(), 2304u);
     const auto made = f.insert(tuple4(7777), 1003);
     const auto longer = f.insert(tuple4(8888), 4000);
     ASSERT_TRUE(made.created && longer.created);
-    EXPECT_EQ(f[0].timers(), 1280u);
+    EXPECT_EQ(f[0].timers(), 2304u);
     uint32_t freed = 0;
+    // Nor is there room for an earlier timer of one that has its own.
+    Word next = f.word(early.entry);
+    next.expiry = 1003;
+    ASSERT_TRUE(f[0].update(early.entry, f.word(early.entry), next, 1000));
     for (int n = 0; n < 40; ++n) freed += f[0].expire(1003, 0);
-    EXPECT_EQ(freed, 1u);
+    EXPECT_EQ(freed, 2u);
+    EXPECT_EQ(f.find(tuple4(6666)), kNone);
     EXPECT_EQ(f.find(tuple4(7777)), kNone);
     EXPECT_EQ(ends_at(f, tuple4(8888), 1004, 5000), 4000u);
     EXPECT_EQ(f[0].timers(), 0u);
