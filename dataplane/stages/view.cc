@@ -11,8 +11,8 @@ tl::unexpected<Error> refuse(std::string why) {
     return fail(Errc::layout, "services generation: " + std::move(why));
 }
 
-// Services::view() has checked all but these two sections, whose types it does not know. (An object
-// that was never stamped, in memory, does not know its size and is trusted.)
+// Services::view() has checked all but these two sections, whose types it does not know. An object
+// that was never stamped (a test's) does not know its size and is trusted.
 bool fits(const shm::Services& s, const shm::ServiceRecord& r) {
     const uint64_t size = s.header->header.size ? s.header->header.size : UINT64_MAX;
     return shm::inside<scheduler::Target>(r.targets, size) &&
@@ -49,10 +49,6 @@ uint32_t hop_of(const shm::Routes& routes, const Address& a) {
 }
 
 }  // namespace
-
-bool View::is_nat_backend(const Address& a) const {
-    return std::binary_search(nat_backends.begin(), nat_backends.end(), a);
-}
 
 Result<std::unique_ptr<View>> View::make(const shm::Services& services, const shm::Routes& routes,
                                          uint32_t routes_stamp) {

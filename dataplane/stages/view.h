@@ -2,6 +2,7 @@
 // View: one pair of generations (services, routes) with what is derived from it, immutable while in
 // force. Built by the dataplane's main thread (or a test); workers see one View for a whole burst.
 
+#include <algorithm>
 #include <array>
 #include <memory>
 #include <span>
@@ -38,7 +39,9 @@ struct View {
         return filter_bit4(w[0] ^ w[1] * 3 ^ w[2] * 5 ^ w[3] * 7);
     }
     bool may_be_vip(uint32_t bit) const { return vip_filter[bit >> 6] >> (bit & 63) & 1; }
-    bool is_nat_backend(const Address&) const;
+    bool is_nat_backend(const Address& a) const {
+        return std::binary_search(nat_backends.begin(), nat_backends.end(), a);
+    }
 
     /// Resolves schedulers by name and a next hop for every backend. Errc::layout for an unknown
     /// scheduler or sections that do not fit its types. The objects must outlive the View.

@@ -69,6 +69,7 @@ public:
 
     void pass(uint32_t milliseconds);  ///< time, timers and a quiescent point
     uint64_t count(stages::Verdict, uint32_t worker = 0) const;
+    shm::Counters counters_handle() const { return counters_; }
     shm::WorkerCounters& counters(uint32_t worker = 0) const;
     shm::Row& backend_row(uint32_t slot, uint32_t worker = 0) const;
     shm::Row& service_row(uint32_t slot, uint32_t worker = 0) const;
