@@ -54,7 +54,7 @@ def random_file(lab, name, megabytes):
 
 def downloads(lab, host, address, path, count, *, seconds, port=80):
     """Starts `count` parallel downloads; the returned function waits and gives every SHA-256."""
-    targets = [lab.directory / f"{host.name}-{path.strip('/')}-{n}" for n in range(count)]
+    targets = [lab.directory / f"{host.name}-{address}-{path.strip('/')}-{n}" for n in range(count)]
     processes = [host.start("curl", "-gsS", "--max-time", seconds, "-o", target, url(address, path, port)) for target in targets]
 
     def finish():

@@ -77,7 +77,7 @@ def test_iperf3_both_ways_through_nat(two_armed):
         if "-u" in options:
             assert done["end"]["sum"]["lost_percent"] < 1, done["end"]["sum"]
         else:
-            assert done["end"]["sum_received"]["bytes"] >= 38 << 20
+            assert done["end"]["sum_received"]["bytes"] >= 36_000_000
     torii.assert_balanced()
 
 
