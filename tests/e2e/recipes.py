@@ -1,5 +1,6 @@
 """Configurations and loads that several tests share."""
 import collections
+import copy
 
 NAT_PORTS = [{"name": "outside", "driver": "af_xdp", "interface": "out0"}, {"name": "inside", "driver": "af_xdp", "interface": "in0"}]
 DR_PORTS = [{"name": "lan", "driver": "af_xdp", "interface": "lan0"}]
@@ -14,11 +15,11 @@ def url(address, path="/name", port=80):
 
 
 def nat(services, workers=(0,), connections="64k", **more):
-    return {"dataplane": {"workers": list(workers), "connections": connections, "backends": 1024, "ports": NAT_PORTS}, "services": services, **more}
+    return {"dataplane": {"workers": list(workers), "connections": connections, "backends": 1024, "ports": copy.deepcopy(NAT_PORTS)}, "services": services, **more}
 
 
 def dr(services, workers=(0,), connections="64k", **more):
-    return {"dataplane": {"workers": list(workers), "connections": connections, "backends": 1024, "ports": DR_PORTS}, "services": services, **more}
+    return {"dataplane": {"workers": list(workers), "connections": connections, "backends": 1024, "ports": copy.deepcopy(DR_PORTS)}, "services": services, **more}
 
 
 def service(name, address, port, backends, scheduler="rr", forward="nat", protocol="tcp", **more):

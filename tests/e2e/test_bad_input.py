@@ -29,7 +29,7 @@ CASES = {
     "server on no route": (set_key(["services", 0, "backends", 0, "address"], "192.0.2.99"), "192.0.2.99"),
     "no such interface": (set_key(["dataplane", "ports", 0], {"name": "outside", "driver": "af_xdp", "interface": "nosuch0"}), "nosuch0"),
     "port 0": (set_key(["services", 0, "backends", 0, "port"], 0), "port"),
-    "table too large": (set_key(["dataplane", "connections"], "1024M"), "memory"),
+    "table too large": (set_key(["dataplane", "connections"], "1024M"), "lower 'connections'"),
     "no such core": (set_key(["dataplane", "workers"], [999]), "999"),
 }
 
