@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/futex.h>
-#include <sys/file.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -28,6 +27,15 @@ Result<> create_control(const std::string& path) {
     ::unlink(temporary.c_str());
     if (rc != 0 && e != EEXIST) return fail_errno(path, e);
     return {};
+}
+
+// Open file description locks: like flock(2)'s they end with the holder, and they can be asked for
+// without being taken.
+struct flock whole_file(short type) {
+    struct flock l {};
+    l.l_type = type;
+    l.l_whence = SEEK_SET;
+    return l;
 }
 
 }  // namespace
@@ -63,10 +71,11 @@ Result<Lock> Lock::acquire(const Location& location, std::string_view name) {
     const std::string path = location.path(fmt::format("{}.lock", name));
     const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0640);
     if (fd < 0) return fail_errno(path, errno);
-    if (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    struct flock whole = whole_file(F_WRLCK);
+    if (::fcntl(fd, F_OFD_SETLK, &whole) != 0) {
         const int e = errno;
         ::close(fd);
-        if (e == EWOULDBLOCK)
+        if (e == EAGAIN || e == EACCES)
             return fail(Errc::busy,
                         fmt::format("{}: another {} runs for this instance", path, name));
         return fail_errno(path, e);
@@ -77,8 +86,9 @@ Result<Lock> Lock::acquire(const Location& location, std::string_view name) {
 bool Lock::held(const Location& location, std::string_view name) {
     const int fd = ::open(location.path(fmt::format("{}.lock", name)).c_str(), O_RDWR | O_CLOEXEC);
     if (fd < 0) return false;
-    // A shared lock is enough to tell, and two askers do not disturb each other.
-    const bool taken = ::flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    // Asking takes nothing: a daemon that starts at this moment is not refused because of us.
+    struct flock whole = whole_file(F_WRLCK);
+    const bool taken = ::fcntl(fd, F_OFD_GETLK, &whole) == 0 && whole.l_type != F_UNLCK;
     ::close(fd);
     return taken;
 }
