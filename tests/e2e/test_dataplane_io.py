@@ -114,7 +114,7 @@ def test_bad_starts_are_sentences_and_leave_nothing(lab):
             ([af_xdp, {**memory, "name": "p1", "device": "net_nonsense0"}], {}, "port p1: DPDK device net_nonsense0"),
             ([af_xdp, {"name": "p1", "driver": "tap", "interface": "in1"}], {}, "the interface 'in1' is there already")]:
         if more.get("hugepages") == "require" and int(pathlib.Path("/proc/sys/vm/nr_hugepages").read_text()) > 0:
-            more = {**more, "ports": [{**memory, "queues": 64}]}
+            more = {**more, "ports": [{**memory, "queues": 1024}]}
         dataplane = Dataplane(host, ports, **more)
         output = dataplane.refused()
         line = next((f"{n}:{text.index('- ') + 3}" for n, text in enumerate(dataplane.file.read_text().splitlines(), 1) if "- name: p0" in text), "")
