@@ -119,6 +119,7 @@ Result<> Daemon::State::begin() {
     if (!applied) return tl::unexpected(applied.error());
     network->keep_resolved(servers_of(engine->tables().desired));
     if (auto ok = network->start(); !ok) return ok;
+    if (!link->up()) publisher->remove_superseded();
     spdlog::info("event=started instance={} file={} api={} dataplane={}", config.instance,
                  in_quotes(options.file), in_quotes(config.api.socket), link->up() ? "up" : "down");
     log_applied(*applied);
@@ -188,7 +189,10 @@ void Daemon::State::next_tick() {
 void Daemon::State::watch() {
     const DataplaneLink::Changes c = link->refresh();
     if (c.came) spdlog::info("event=dataplane state=up");
-    if (c.went) spdlog::warn("event=dataplane state=down");
+    if (c.went) {
+        spdlog::warn("event=dataplane state=down");
+        publisher->remove_superseded();
+    }
     for (const std::string& problem : c.problems)
         spdlog::warn("event=attach error={}", in_quotes(problem));
     if (c.objects) {
