@@ -86,9 +86,9 @@ static_assert(std::is_trivially_copyable_v<Cursor>);
 struct Load {
     int64_t active = 0;  ///< as LVS counts ActiveConn
     int64_t total = 0;   ///< active and inactive
-    /// The kernel's measure of how busy a backend is: an active connection counts 257. Until well
-    /// into the 6.1 series it was 256; only near-ties with many inactive connections can tell.
-    int64_t overhead() const { return active * 256 + total; }
+    /// The kernel's measure of how busy a backend is: an active connection weighs as much as 256
+    /// inactive ones (ip_vs_dest_conn_overhead).
+    int64_t overhead() const { return active * 256 + (total - active); }
 };
 
 /// Reads the loads of backends by slot. Whoever provides it decides how fresh they are; a worker

@@ -122,11 +122,15 @@ TEST(LeastConnection, ActiveOnesWeighMoreThanInactiveOnes) {
     for (const char* name : {"lc", "wlc"}) {
         Rig rig(name);
         rig.add({1, 1});
-        // 257 against 256; B would be the first among equals.
+        // B is the first among equals: an active connection is worth 256 inactive ones, not 255
+        // and not 257.
         rig.loads[1] = {.active = 1, .total = 1};
-        rig.loads[0] = {.active = 0, .total = 256};
+        rig.loads[0] = {.active = 0, .total = 255};
         EXPECT_EQ(rig.connect(), 'A') << name;
+        rig.loads[0] = {.active = 0, .total = 256};
         EXPECT_EQ(rig.connect(), 'B') << name;
+        rig.loads[1] = {.active = 1, .total = 2};
+        EXPECT_EQ(rig.connect(), 'A') << name;
     }
 }
 
