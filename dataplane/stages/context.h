@@ -43,6 +43,8 @@ struct ServiceState {
 struct BackendState {
     uint32_t generation = 0;  ///< whose state this is
     bool overloaded = false;
+    uint32_t upper = 0;                ///< the upper threshold when it was last looked at
+    int64_t total = 0;                 ///< all workers' connections when they were last looked at
     int64_t active = 0, inactive = 0;  ///< sums over the other workers
 };
 

@@ -24,17 +24,23 @@ scheduler::Load load_of(Context& c, uint32_t slot) {
     return {active, active + int64_t(own.inactive.get()) + others->inactive};
 }
 
-// LVS: overloaded from the upper threshold on, until fewer than the lower one are left; three
-// quarters of the upper one if there is no lower one. A slot without a row cannot be counted.
+// LVS: a connection that begins makes its backend overloaded if there are then as many as the upper
+// threshold, one that ends makes it available if fewer than the lower one are left; without a lower
+// one, three quarters of the upper one. So a threshold that was edited has to wait for either,
+// except that a higher upper one, or none, makes the backend available at once. A slot without a
+// row cannot be counted.
 bool judge(Context& c, uint32_t slot) {
     const shm::BackendRecord& backend = c.view.services.backends[slot];
     BackendState* b = state_of(c, slot);
     if (!b) return true;
-    if (backend.upper == 0) return b->overloaded = false;
-    const int64_t total = load_of(c, slot).total;
+    if (backend.upper == 0 || backend.upper > b->upper) b->overloaded = false;
+    b->upper = backend.upper;
+    const int64_t total = load_of(c, slot).total, before = b->total;
+    b->total = total;
+    if (backend.upper == 0) return false;
     const int64_t low = backend.lower ? backend.lower : backend.upper - backend.upper / 4;
-    if (total >= int64_t(backend.upper)) b->overloaded = true;
-    if (total < low) b->overloaded = false;
+    if (total > before && total >= int64_t(backend.upper)) b->overloaded = true;
+    if (total < before && total < low) b->overloaded = false;
     return b->overloaded;
 }
 

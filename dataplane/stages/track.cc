@@ -50,11 +50,15 @@ void follow(Context& c, Packet& p) {
     }
     const shm::BackendRecord* backend =
         c.view.services.backend(head.backend, head.backend_generation);
-    if (!backend) [[unlikely]]
+    // A removed backend gets no more requests, but what it still says reaches its clients, and
+    // moves the connection's state; it is just not counted for the service (LVS).
+    if (!backend && p.direction == Direction::request) [[unlikely]]
         return p.close(Verdict::drop_backend_gone);
-    p.backend = head.backend;
-    p.service = backend->service;
-    p.service_slot = head.service_slot;
+    if (backend) [[likely]] {
+        p.backend = head.backend;
+        p.service = backend->service;
+        p.service_slot = head.service_slot;
+    }
     p.nat = head.forward == uint8_t(shm::Forward::nat);
     step(c, p, head, seen);
 }

@@ -156,7 +156,7 @@ TEST_F(Connection, AWholeLifeInOneBurst) {
     EXPECT_EQ(world.counters().table_insertions.get(), 3u);
 }
 
-TEST_F(Connection, ABackendThatIsGoneDropsAndDoesNotRefresh) {
+TEST_F(Connection, ABackendThatIsGoneGetsNothingMore) {
     serve(shm::Forward::nat);
     const Sent syn = request(kSyn);
     request(kAck);
@@ -165,9 +165,15 @@ TEST_F(Connection, ABackendThatIsGoneDropsAndDoesNotRefresh) {
     world.publish();
     world.pass(1000);
     EXPECT_EQ(request(kAck).verdict, Verdict::drop_backend_gone);
-    EXPECT_EQ(reply(syn, kAck).verdict, Verdict::drop_backend_gone);
     EXPECT_EQ(world.word(syn), word);
     EXPECT_EQ(request(kSyn, 40001).packet.backend, first);
+
+    // But what it says still reaches the client, and counts for the connection only.
+    EXPECT_EQ(reply(syn, kRst).verdict, Verdict::nat_reply);
+    EXPECT_EQ(world.word(syn).state, uint8_t(flow::TcpState::close));
+    EXPECT_EQ(world.backend_row(second).active.get(), 0u);
+    EXPECT_EQ(world.backend_row(second).inactive.get(), 1u);
+    EXPECT_EQ(world.backend_row(second).out_packets.get(), 0u);
 }
 
 TEST_F(Connection, AReusedSlotIsNotTheFormerBackend) {
@@ -245,6 +251,27 @@ TEST_F(Connection, ThresholdsAreThoseOfLvs) {
     const bool taken =
         request(kSyn, 22).packet.backend == a || request(kSyn, 23).packet.backend == a;
     EXPECT_TRUE(taken);
+}
+
+TEST_F(Connection, AnEditedThresholdWaitsForAConnectionToBegin) {
+    const auto s = world.service(kVip, 80);
+    const auto a = world.backend(s, kServer, 80, shm::Forward::nat);
+    uint32_t& upper = world.services.backends[a].record.upper;
+    const auto edit = [&](uint32_t value) {
+        upper = value;
+        world.edit_backend(a, 1);
+        world.publish();
+    };
+    world.publish();
+    for (uint16_t port = 1; port <= 4; ++port) request(kSyn, port);
+    edit(2);
+    EXPECT_EQ(request(kSyn, 5).packet.backend, a);
+    EXPECT_EQ(request(kSyn, 6).verdict, Verdict::answered_no_backend);
+    edit(6);  // more than before: available at once, though five are more than three quarters
+    EXPECT_EQ(request(kSyn, 7).packet.backend, a);
+    EXPECT_EQ(request(kSyn, 8).verdict, Verdict::answered_no_backend);
+    edit(0);
+    EXPECT_EQ(request(kSyn, 9).packet.backend, a);
 }
 
 struct Full : testing::Test {

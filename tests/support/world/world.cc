@@ -10,7 +10,7 @@
 namespace torii::test {
 namespace {
 
-constexpr uint32_t kSlots = 64;
+constexpr uint32_t kSlots = 128;
 constexpr uint32_t kClientsIf = 10, kServersIf = 11, kNowhereIf = 12;
 
 template <class T>
@@ -128,7 +128,12 @@ uint32_t World::backend(uint32_t service, std::string_view address, uint16_t por
 
 void World::remove_backend(uint32_t slot) {
     lists_[services.backends[slot].record.service].remove(slot);
-    services.backends[slot].record = {};
+    services.backends[slot].record.present = 0;  // as the control process leaves it
+}
+void World::restore_backend(uint32_t slot, uint32_t weight) {
+    services.backends[slot].record.present = 1;
+    services.backends[slot].record.weight = weight;
+    lists_[services.backends[slot].record.service].add(slot, weight);
 }
 void World::edit_backend(uint32_t slot, uint32_t weight) {
     services.backends[slot].record.weight = weight;

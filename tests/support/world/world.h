@@ -54,6 +54,7 @@ public:
     uint32_t backend(uint32_t service, std::string_view address, uint16_t port, shm::Forward,
                      uint32_t weight = 1);
     void remove_backend(uint32_t slot);
+    void restore_backend(uint32_t slot, uint32_t weight);  ///< one that was removed comes back
     void edit_backend(uint32_t slot, uint32_t weight);
     void remove_service(uint32_t index);  ///< only the last one
     void publish();
