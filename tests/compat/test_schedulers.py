@@ -1,6 +1,7 @@
 """The same commands and connections in the kernel's IPVS and in torii: the same servers are chosen.
 
-The guest of guest/run has the kernel; a driver has torii. SCHEDULE_DRIVER names it (ctest does).
+The guest of guest/run has the kernel; a driver has
+torii's whole packet path. PIPELINE_DRIVER names it (ctest does).
 TORII_COMPAT_SEED picks other scenarios, TORII_COMPAT_SCENARIOS another number of them.
 """
 import collections
@@ -24,12 +25,14 @@ class Scenario:
     def __init__(self, number, scheduler, rng):
         self.rng, self.number, self.scheduler = rng, number, scheduler
         self.v6 = rng.random() < 0.3
+        self.nat = number % 3 != 0
+        self.limited = number % 5 in (0, 1)  # has thresholds
         self.name = f"{scheduler}-{number}"
         self.virtuals = [self.address(50, i + 1) for i in range(4 if scheduler == "dh" else 1)]
         self.servers, self.deleted, self.flows, self.lines = [], [], [], []
         self.added = 0
         flags = rng.choice(SH_FLAGS) if scheduler == "sh" else "-"
-        self.lines.append(f"service {scheduler} {flags} {' '.join(self.virtuals)}")
+        self.lines.append(f"service {scheduler} {flags} {'nat' if self.nat else 'dr'} {' '.join(self.virtuals)}")
 
     def address(self, kind, host):
         return f"fd00:{kind}:{self.number}::{host:x}" if self.v6 else f"10.{kind}.{self.number}.{host}"
@@ -40,13 +43,14 @@ class Scenario:
             return f"2001:db8:{r.randrange(1, 0xffff):x}::{r.randrange(2, 0xffff):x}"
         return f"198.{r.choice([18, 19])}.{r.randrange(256)}.{r.randrange(1, 255)}"
 
-    def weight(self):
-        # An active connection weighs as much as 257 inactive ones in the 6.1 that torii follows, and
-        # 256 in earlier ones, such as the guest's may be. The two cannot be told apart while
-        # inactive connections of one server times the other's weight stay under 256.
-        if self.scheduler in ("lc", "wlc"):
-            return self.rng.choice([0, 1, 1, 2, 3, 4, 5, 6, 8])
-        return self.rng.choice([0, 1, 1, 2, 3, 4, 5, 6, 8, 9, 10, 12, 100])
+    def settings(self):
+        """Weight, upper and lower threshold. 256 and its neighbours make ties of one active and some
+        inactive connections."""
+        weight = self.rng.choice([0, 1, 1, 2, 3, 4, 5, 6, 8, 9, 10, 12, 100, 255, 256, 257, 300, 512, 65535])
+        if not self.limited or self.rng.random() < 0.3:
+            return f"{weight}"
+        upper = self.rng.randrange(1, 12)
+        return f"{weight} {upper} {self.rng.choice([0, 0, self.rng.randrange(1, upper + 1)])}"
 
     def add(self):
         if self.deleted and self.rng.random() < 0.5:
@@ -55,11 +59,11 @@ class Scenario:
             self.added += 1
             server = self.address(60, self.added)
         self.servers.append(server)
-        self.lines.append(f"add {server} {self.weight()}")
+        self.lines.append(f"add {server} {self.settings()}")
 
     def edit(self):
         if self.servers:
-            self.lines.append(f"edit {self.rng.choice(self.servers)} {self.weight()}")
+            self.lines.append(f"edit {self.rng.choice(self.servers)} {self.settings()}")
 
     def delete(self):
         if self.servers:
@@ -74,9 +78,13 @@ class Scenario:
         if self.rng.random() < 0.5:
             self.lines.append(f"ack {flow}")
 
-    def end_one(self):
+    def go_on(self):
+        """One more packet of a connection, from its client or (NAT) its server."""
         if self.flows:
-            self.lines.append(f"{self.rng.choice(['fin', 'fin', 'rst', 'ack'])} {self.rng.choice(self.flows)}")
+            kinds = ["ack", "fin", "fin", "rst"]
+            sender = "server " if self.nat and self.rng.random() < 0.4 else ""
+            kind = self.rng.choice(["synack", "synack"] + kinds if sender else kinds)
+            self.lines.append(f"{sender}{kind} {self.rng.choice(self.flows)}")
 
     def build(self):
         r = self.rng
@@ -84,7 +92,7 @@ class Scenario:
             self.add()
         for _ in range(r.randrange(4, 9)):
             for _ in range(r.randrange(0, 16)):
-                r.choices([self.connect, self.end_one], [3, 1])[0]()
+                r.choices([self.connect, self.go_on], [1, 1])[0]()
             for _ in range(r.choice([0, 1, 1, 2, 3])):
                 more = [self.edit, self.delete] + ([self.add] if len(self.servers) < 8 else [])
                 r.choice(more)()
@@ -98,7 +106,7 @@ class Scenario:
 # What random steps hardly ever meet.
 CASES = {
     "wrr-weights-down-and-up-again": """
-        service wrr - 10.50.201.1
+        service wrr - nat 10.50.201.1
         add 10.60.201.1 4
         add 10.60.201.2 1
         syn 198.18.0.1 1000 10.50.201.1
@@ -110,7 +118,7 @@ CASES = {
         SYNS 198.18.0.1 10.50.201.1
         """,
     "rr-the-current-ones-are-deleted-and-come-back": """
-        service rr - 10.50.203.1
+        service rr - nat 10.50.203.1
         add 10.60.203.1 1
         add 10.60.203.2 1
         add 10.60.203.3 1
@@ -122,6 +130,42 @@ CASES = {
         del 10.60.203.3
         add 10.60.203.2 1
         SYNS 198.18.0.1 10.50.203.1
+        """,
+    # One active connection of a server of weight 256 against one inactive one of weight 1.
+    "wlc-an-active-connection-weighs-256": """
+        service wlc - nat 10.50.204.1
+        add 10.60.204.1 1
+        syn 198.18.0.1 1000 10.50.204.1
+        ack 198.18.0.1 1000 10.50.204.1
+        rst 198.18.0.1 1000 10.50.204.1
+        add 10.60.204.2 256
+        SYNS 198.18.0.1 10.50.204.1
+        """,
+    "wlc-an-active-connection-does-not-weigh-255": """
+        service wlc - nat 10.50.205.1
+        add 10.60.205.2 256
+        add 10.60.205.1 1
+        syn 198.18.0.1 1000 10.50.205.1
+        ack 198.18.0.1 1000 10.50.205.1
+        rst 198.18.0.1 1000 10.50.205.1
+        SYNS 198.18.0.1 10.50.205.1
+        """,
+    # A lower threshold waits for a connection to begin, a higher one does not wait for one to end.
+    "rr-thresholds-are-edited": """
+        service rr - nat 10.50.206.1
+        add 10.60.206.1 1
+        add 10.60.206.2 1 2 1
+        syn 198.18.0.1 1000 10.50.206.1
+        syn 198.18.0.1 1001 10.50.206.1
+        syn 198.18.0.1 1002 10.50.206.1
+        syn 198.18.0.1 1003 10.50.206.1
+        edit 10.60.206.1 1 2 0
+        syn 198.18.0.1 1004 10.50.206.1
+        syn 198.18.0.1 1005 10.50.206.1
+        edit 10.60.206.2 1 8 8
+        syn 198.18.0.1 1006 10.50.206.1
+        edit 10.60.206.1 1
+        SYNS 198.18.0.1 10.50.206.1
         """,
 }
 
@@ -164,8 +208,8 @@ def kernel(scenarios, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def schedulers(scenarios):
-    done = subprocess.run([os.environ["SCHEDULE_DRIVER"]], input="".join(scenarios.values()),
+def torii(scenarios):
+    done = subprocess.run([os.environ["PIPELINE_DRIVER"]], input="".join(scenarios.values()),
                           capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return outcomes(done.stdout)
@@ -177,11 +221,11 @@ def difference(scenario, kernel, torii):
     return f"{steps}\n{len(pairs)} lines differ; kernel, then torii:\n" + "\n".join(f"  {k}\n  {t}" for k, t in pairs[:5])
 
 
-def test_the_schedulers_choose_what_the_kernel_chooses(scenarios, kernel, schedulers):
-    assert kernel.keys() == schedulers.keys() == scenarios.keys()
-    wrong = [name for name in scenarios if kernel[name] != schedulers[name]]
+def test_the_schedulers_choose_what_the_kernel_chooses(scenarios, kernel, torii):
+    assert kernel.keys() == torii.keys() == scenarios.keys()
+    wrong = [name for name in scenarios if kernel[name] != torii[name]]
     assert not wrong, f"{len(wrong)} of {len(scenarios)}: {wrong}\n" + difference(
-        scenarios[wrong[0]], kernel[wrong[0]], schedulers[wrong[0]])
+        scenarios[wrong[0]], kernel[wrong[0]], torii[wrong[0]])
 
 
 def test_the_scenarios_are_worth_comparing(kernel):
