@@ -235,7 +235,8 @@ void Supervisor::run(int stop_fd) {
     ::sd_notify(0, "READY=1");
     auto housekeeping = steady_clock::now();
     pollfd stop_signal{stop_fd, POLLIN, 0};
-    while (::poll(&stop_signal, 1, 0) == 0) {
+    // net_tap sends itself signals, so an interrupted poll() says nothing.
+    while (::poll(&stop_signal, 1, 0) <= 0) {
         const uint32_t seen = control().published.load(std::memory_order_acquire);
         look_for_generation();
         if (const auto now = steady_clock::now(); now - housekeeping >= kHousekeeping) {

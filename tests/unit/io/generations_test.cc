@@ -32,6 +32,7 @@ protected:
         s.record.address = address(vip);
         s.record.port = be16::from_host(80);
         s.record.protocol = Protocol::tcp;
+        s.record.gcd = 1;
         std::snprintf(s.record.scheduler, sizeof s.record.scheduler, "rr");
         d.services.push_back(std::move(s));
         for (const auto forward : {shm::Forward::nat, shm::Forward::dr}) {
@@ -117,6 +118,7 @@ TEST_F(GenerationsTest, ABrokenFileIsRefusedOnceAndTheOldOneStays) {
 
 TEST_F(GenerationsTest, EveryFlippedByteIsRefused) {
     publish_services(1, "192.0.2.10");
+    ASSERT_TRUE(take()) << "intact, it is taken";
     const std::string path = location_.generation("services", 1);
     const auto size = std::filesystem::file_size(path);
     for (uint64_t at = 0, number = 2; at < size; at += 61, ++number) {
