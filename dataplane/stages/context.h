@@ -57,6 +57,7 @@ struct WorkerState {
     flow::Seed seed;  ///< of the connection table: Table::seed()
     std::vector<ServiceState> services;
     std::vector<BackendState> backends;
+    uint32_t ending = ~0u;        ///< slot of a connection that has ended and still counts
     TokenBucket icmp{1000, 50};   ///< ICMP errors made here (Linux: icmp_msgs_per_sec, _burst)
     TokenBucket wanted{200, 64};  ///< neighbour_wanted events
     uint16_t ip_id = 1;           ///< identification of the next IPv4 packet made here

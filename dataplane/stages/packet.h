@@ -43,6 +43,7 @@ struct Packet {
     uint32_t entry = ~0u;    ///< connection, or ~0u
     uint32_t service = ~0u;  ///< index into Services::services, or ~0u
     uint32_t backend = ~0u;  ///< backend slot, or ~0u
+    uint32_t former = ~0u;   ///< slot that had the connection which this SYN has ended, or ~0u
     uint32_t service_slot = ~0u;  ///< counter slot of the service, set together with `backend`
     uint32_t next_hop = ~0u;      ///< index into Routes::next_hops, or ~0u
     uint16_t out_port = 0xffff;   ///< dataplane port it leaves by

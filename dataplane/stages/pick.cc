@@ -21,7 +21,8 @@ scheduler::Load load_of(Context& c, uint32_t slot) {
     if (!others) return {};
     const shm::Row& own = c.counters.backends(c.worker)[slot];
     const int64_t active = int64_t(own.active.get()) + others->active;
-    return {active, active + int64_t(own.inactive.get()) + others->inactive};
+    const int64_t inactive = int64_t(own.inactive.get()) + others->inactive;
+    return {active, active + inactive + (slot == c.state.ending ? 1 : 0)};
 }
 
 // LVS: a connection that begins makes its backend overloaded if there are then as many as the upper
@@ -80,10 +81,20 @@ uint32_t pick(Context& c, const Packet& p) {
         &c, [](const void* x, uint32_t slot) { return load_of(context_of(x), slot); },
         [](const void* x, uint32_t slot) { return judge(context_of(x), slot); }};
     const scheduler::Key key{source_of(p), destination_of(p), p.source_port.host()};
-    return scheduler::choose(*service.scheduler, service.view, state.cursor, loads, key);
+    c.state.ending = p.former;
+    const uint32_t slot =
+        scheduler::choose(*service.scheduler, service.view, state.cursor, loads, key);
+    c.state.ending = ~0u;
+    return slot;
 }
 
-void picked(Context& c, uint32_t slot) { judge(c, slot); }
+// LVS ends a connection whose client uses its port again just after it has begun the new one.
+void picked(Context& c, const Packet& p, uint32_t slot) {
+    c.state.ending = p.former;
+    judge(c, slot);
+    c.state.ending = ~0u;
+    if (p.former == slot) judge(c, slot);
+}
 
 uint32_t backend_at(const View& view, uint32_t service, uint32_t target) {
     const auto& targets = view.runtime[service].view.targets;

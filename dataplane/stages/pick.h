@@ -10,7 +10,7 @@ namespace torii::stages {
 uint32_t pick(Context&, const Packet&);
 
 /// To be called once the connection counts: its backend may have reached its upper threshold.
-void picked(Context&, uint32_t slot);
+void picked(Context&, const Packet&, uint32_t slot);
 
 /// Backend slot of a service's target (an index into its list), or ~0u if it is not present.
 uint32_t backend_at(const View&, uint32_t service, uint32_t target);

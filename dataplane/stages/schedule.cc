@@ -92,7 +92,7 @@ bool begin(Context& c, Packet& p, uint32_t slot) {
     p.entry = made.entry;
     if (!made.created) return join(c, p);
     own.table_insertions.add(1);
-    picked(c, slot);
+    picked(c, p, slot);
     p.backend = slot;
     p.service_slot = slot_of(c.view, p);
     p.nat = forward == shm::Forward::nat;

@@ -45,7 +45,7 @@ void follow(Context& c, Packet& p) {
     if (seen.phase != flow::Phase::live) [[unlikely]]
         return forget(c.view, p);
     if (reused(p, seen)) [[unlikely]] {
-        c.flows.remove(p.entry);
+        if (c.flows.remove(p.entry)) p.former = head.backend;
         return forget(c.view, p);
     }
     const shm::BackendRecord* backend =

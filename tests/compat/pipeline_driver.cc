@@ -90,7 +90,12 @@ public:
         const test::Sent sent =
             world_.send(Frame().ip(client, address).tcp(port, kHttp, flags_of(word)));
         if (word == "syn") order_.push_back(flow);
-        if (sent.packet.entry == flow::kNone) return;  // refused
+        world_.pass(0);  // no time, but ended connections are forgotten
+        if (sent.packet.entry == flow::kNone) {
+            if (word == "again" && sent.verdict == stages::Verdict::answered_no_backend)
+                entries_.erase(flow);  // the former connection has ended all the same
+            return;
+        }
         entries_[flow] = sent.packet.entry;
         if (sent.verdict == stages::Verdict::nat_request || sent.verdict == stages::Verdict::direct)
             check(sent, *parse_address(address));

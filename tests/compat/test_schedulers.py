@@ -84,7 +84,10 @@ class Scenario:
             kinds = ["ack", "fin", "fin", "rst"]
             sender = "server " if self.nat and self.rng.random() < 0.4 else ""
             kind = self.rng.choice(["synack", "synack"] + kinds if sender else kinds)
-            self.lines.append(f"{sender}{kind} {self.rng.choice(self.flows)}")
+            flow = self.rng.choice(self.flows)
+            self.lines.append(f"{sender}{kind} {flow}")
+            if kind in ("fin", "rst") and self.rng.random() < 0.4:
+                self.lines.append(f"again {flow}")
 
     def build(self):
         r = self.rng
@@ -235,6 +238,8 @@ def test_the_scenarios_are_worth_comparing(kernel):
         mine = [line.split() for name, lines in kernel.items() if name.startswith(scheduler + "-") for line in lines]
         servers = collections.Counter(w[4] for w in mine if w[0] == "choice")
         assert sum(servers.values()) >= 100 and len(servers) >= 10, (scheduler, servers)
+    states = {line.split()[5] for lines in kernel.values() for line in lines if line.startswith("choice")}
+    assert len(states) >= 8, states
     loads = [line.split() for lines in kernel.values() for line in lines if line.startswith("load")]
     assert sum(int(w[3]) for w in loads) >= 100 and sum(int(w[4]) for w in loads) >= 20
     refused = sum(line.endswith(" -") for lines in kernel.values() for line in lines)
