@@ -15,6 +15,10 @@ def lab(request):
     made = _lab.Lab()
     try:
         yield made
+        if not getattr(request.node, "failed", False):
+            for balancer in made.balancers:
+                if balancer.forwards():
+                    balancer.assert_balanced()
     finally:
         if getattr(request.node, "failed", False):
             made.report()

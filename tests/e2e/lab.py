@@ -231,6 +231,9 @@ class Torii:
     def verdicts(self):
         return {name: count for name, count in self.status()["verdicts"].items() if count}
 
+    def forwards(self):
+        return bool(self.daemon and self.daemon.running() and self.dataplane and self.dataplane.running())
+
     def assert_balanced(self):
         """The sum of verdicts equals the packets received, once nothing is on its way."""
         def equal():
