@@ -8,6 +8,7 @@
 
 #include <emmintrin.h>
 
+#include "config/base/either.h"
 #include "dataplane/flow/table.h"
 
 namespace torii::flow {
@@ -35,7 +36,13 @@ inline uint32_t match(const Bucket& bucket, uint32_t tag) {
 }
 
 template <class Equal>
-inline uint32_t Table::Worker::find(uint64_t hash, Equal&& equal) const {
+inline uint32_t Table::Worker::find(uint32_t candidate, uint64_t hash, Equal&& equal) const {
+    const auto live = [&](uint32_t entry) {
+        const uint64_t word = cells_[entry].head.word.load(std::memory_order_acquire);
+        return Phase(word & 3) == Phase::live;
+    };
+    if (candidate != kNone && equal(cells_[candidate]) && live(candidate)) [[likely]]
+        return candidate;
     const uint32_t wanted = tag(hash);
     uint32_t b = bucket_of(hash);
     for (uint32_t probe = 0;; b = after(b)) {
@@ -44,9 +51,7 @@ inline uint32_t Table::Worker::find(uint64_t hash, Equal&& equal) const {
             const uint64_t slot = bucket.slots[__builtin_ctz(m)].load(std::memory_order_acquire);
             if (slot_tag(slot) != wanted || slot_empty(slot)) continue;
             const uint32_t entry = slot_index(slot);
-            if (!equal(cells_[entry])) continue;
-            const uint64_t word = cells_[entry].head.word.load(std::memory_order_acquire);
-            if (Phase(word & 3) == Phase::live) return entry;
+            if (equal(cells_[entry]) && live(entry)) return entry;
         }
         if (slot_spare(bucket.slots[0].load(std::memory_order_relaxed)) == 0) return kNone;
         if (++probe == max_probe_) return kNone;
@@ -67,12 +72,10 @@ inline constexpr uint64_t kRequestMask = 0x00ff0000ffffffffu | kIpv6Bit;
 inline constexpr uint64_t kReplyMask = 0x00ffffff0000ffffu | kIpv6Bit | kForwardMask;
 static_assert(offsetof(Head, client_port) == 24 && uint8_t(shm::Forward::nat) == 0);
 
-inline uint64_t request_ports(uint8_t protocol, uint16_t client, uint16_t virtual_port) {
-    return client | uint64_t(virtual_port) << 16 | uint64_t(protocol) << 48;
+inline uint64_t wanted_ports(bool reply, uint8_t protocol, uint16_t client, uint16_t other) {
+    return client | uint64_t(other) << either(reply, 32u, 16u) | uint64_t(protocol) << 48;
 }
-inline uint64_t reply_ports(uint8_t protocol, uint16_t client, uint16_t backend) {
-    return client | uint64_t(backend) << 32 | uint64_t(protocol) << 48;
-}
+inline uint64_t ports_mask(bool reply) { return either(reply, kReplyMask, kRequestMask); }
 inline uint64_t ports(const Head& h) { return load<uint64_t>(&h.client_port); }
 inline bool same16(const void* x, const void* y) {
     const auto* a = static_cast<const char*>(x);
@@ -91,55 +94,33 @@ inline uint32_t Table::Worker::prefetch_cell(uint64_t hash) const {
     const Bucket& bucket = buckets_[bucket_of(hash)];
     const uint32_t m = match(bucket, tag(hash));
     if (m == 0) return kNone;
-    const uint64_t slot = bucket.slots[__builtin_ctz(m)].load(std::memory_order_relaxed);
+    const uint64_t slot = bucket.slots[__builtin_ctz(m)].load(std::memory_order_acquire);
     if (slot_empty(slot)) return kNone;
     __builtin_prefetch(&cells_[slot_index(slot)]);
     return slot_index(slot);
 }
 
-inline uint32_t Table::Worker::find_request4(uint64_t hash, uint8_t protocol, uint32_t client,
-                                             uint16_t client_port, uint32_t virtual_address,
-                                             uint16_t virtual_port) const {
-    const uint64_t p = detail::request_ports(protocol, client_port, virtual_port);
-    const uint64_t addresses = client | uint64_t(virtual_address) << 32;
-    return find(hash, [&](const Cell4& c) {
-        return (((detail::ports(c.head) ^ p) & detail::kRequestMask) |
-                (detail::load<uint64_t>(&c.client) ^ addresses)) == 0;
+inline uint32_t Table::Worker::find4(bool reply, uint32_t candidate, uint64_t hash,
+                                     uint8_t protocol, uint32_t client, uint16_t client_port,
+                                     uint32_t other, uint16_t other_port) const {
+    const uint64_t p = detail::wanted_ports(reply, protocol, client_port, other_port);
+    const uint64_t mask = detail::ports_mask(reply);
+    return find(candidate, hash, [&](const Cell4& c) {
+        const uint32_t there = either(reply, c.backend_address, c.virtual_address);
+        return (((detail::ports(c.head) ^ p) & mask) | (c.client ^ client) | (there ^ other)) == 0;
     });
 }
 
-inline uint32_t Table::Worker::find_reply4(uint64_t hash, uint8_t protocol, uint32_t client,
-                                           uint16_t client_port, uint32_t backend_address,
-                                           uint16_t backend_port) const {
-    const uint64_t p = detail::reply_ports(protocol, client_port, backend_port);
-    return find(hash, [&](const Cell4& c) {
-        return (((detail::ports(c.head) ^ p) & detail::kReplyMask) | (c.client ^ client) |
-                (c.backend_address ^ backend_address)) == 0;
-    });
-}
-
-inline uint32_t Table::Worker::find_request6(uint64_t hash, uint8_t protocol, const void* client,
-                                             uint16_t client_port, const void* virtual_address,
-                                             uint16_t virtual_port) const {
+inline uint32_t Table::Worker::find6(bool reply, uint32_t candidate, uint64_t hash,
+                                     uint8_t protocol, const void* client, uint16_t client_port,
+                                     const void* other, uint16_t other_port) const {
     const uint64_t p =
-        detail::request_ports(protocol, client_port, virtual_port) | detail::kIpv6Bit;
-    return find(hash, [&](const Cell4& c) {
+        detail::wanted_ports(reply, protocol, client_port, other_port) | detail::kIpv6Bit;
+    const uint64_t mask = detail::ports_mask(reply);
+    return find(candidate, hash, [&](const Cell4& c) {
         const auto& c6 = reinterpret_cast<const Cell6&>(c);
-        return ((detail::ports(c.head) ^ p) & detail::kRequestMask) == 0 &&
-               detail::same16(c6.client, client) &&
-               detail::same16(c6.virtual_address, virtual_address);
-    });
-}
-
-inline uint32_t Table::Worker::find_reply6(uint64_t hash, uint8_t protocol, const void* client,
-                                           uint16_t client_port, const void* backend_address,
-                                           uint16_t backend_port) const {
-    const uint64_t p = detail::reply_ports(protocol, client_port, backend_port) | detail::kIpv6Bit;
-    return find(hash, [&](const Cell4& c) {
-        const auto& c6 = reinterpret_cast<const Cell6&>(c);
-        return ((detail::ports(c.head) ^ p) & detail::kReplyMask) == 0 &&
-               detail::same16(c6.client, client) &&
-               detail::same16(c6.backend_address, backend_address);
+        return ((detail::ports(c.head) ^ p) & mask) == 0 && detail::same16(c6.client, client) &&
+               detail::same16(either(reply, c6.backend_address, c6.virtual_address), other);
     });
 }
 

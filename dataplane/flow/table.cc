@@ -74,7 +74,7 @@ struct Table::Worker::Place {
 struct Table::Worker::Identity {
     explicit Identity(const Tuple& t)
         : ipv6(!t.client.is_v4()),
-          ports(detail::request_ports(uint8_t(t.protocol), t.client_port.raw(),
+          ports(detail::wanted_ports(false, uint8_t(t.protocol), t.client_port.raw(),
                                       t.virtual_port.raw()) |
                 (ipv6 ? detail::kIpv6Bit : 0)),
           tuple(t) {
@@ -96,7 +96,7 @@ struct Table::Worker::Identity {
 };
 
 uint32_t Table::Worker::find_same(const Identity& id, uint64_t hash) const {
-    return find(hash, [&](const Cell4& c) { return id.same(c); });
+    return find(kNone, hash, [&](const Cell4& c) { return id.same(c); });
 }
 
 Table::Worker::Inserted Table::Worker::insert(const NewEntry& e, uint64_t hash, Tick now) {

@@ -153,16 +153,35 @@ public:
     uint32_t prefetch_cell(uint64_t hash) const;
 
     /// Exact lookups; kNone if there is no live entry. A request is matched by client and virtual
-    /// side, a reply by client and backend side (NAT entries only). All numbers raw network order.
+    /// side, a reply by client and backend side (NAT entries only): `other` is the end that is not
+    /// the client. `candidate` is what prefetch_cell() said since the last quiescent point, or
+    /// kNone: it is looked at first. All numbers raw network order.
+    uint32_t find4(bool reply, uint32_t candidate, uint64_t hash, uint8_t protocol, uint32_t client,
+                   uint16_t client_port, uint32_t other, uint16_t other_port) const;
+    uint32_t find6(bool reply, uint32_t candidate, uint64_t hash, uint8_t protocol,
+                   const void* client, uint16_t client_port, const void* other,
+                   uint16_t other_port) const;
     uint32_t find_request4(uint64_t hash, uint8_t protocol, uint32_t client, uint16_t client_port,
-                           uint32_t virtual_address, uint16_t virtual_port) const;
+                           uint32_t virtual_address, uint16_t virtual_port) const {
+        return find4(false, kNone, hash, protocol, client, client_port, virtual_address,
+                     virtual_port);
+    }
     uint32_t find_reply4(uint64_t hash, uint8_t protocol, uint32_t client, uint16_t client_port,
-                         uint32_t backend_address, uint16_t backend_port) const;
+                         uint32_t backend_address, uint16_t backend_port) const {
+        return find4(true, kNone, hash, protocol, client, client_port, backend_address,
+                     backend_port);
+    }
     uint32_t find_request6(uint64_t hash, uint8_t protocol, const void* client,
                            uint16_t client_port, const void* virtual_address,
-                           uint16_t virtual_port) const;
+                           uint16_t virtual_port) const {
+        return find6(false, kNone, hash, protocol, client, client_port, virtual_address,
+                     virtual_port);
+    }
     uint32_t find_reply6(uint64_t hash, uint8_t protocol, const void* client, uint16_t client_port,
-                         const void* backend_address, uint16_t backend_port) const;
+                         const void* backend_address, uint16_t backend_port) const {
+        return find6(true, kNone, hash, protocol, client, client_port, backend_address,
+                     backend_port);
+    }
 
     Head& head(uint32_t entry) const { return cells_[entry].head; }
     Cell4& cell4(uint32_t entry) const { return cells_[entry]; }
@@ -208,7 +227,7 @@ private:
     uint32_t tag(uint64_t hash) const { return tag_of(hash & hash_mask_); }
     uint32_t after(uint32_t bucket) const { return bucket + 1 == bucket_count_ ? 0 : bucket + 1; }
     template <class Equal>
-    uint32_t find(uint64_t hash, Equal&& equal) const;
+    uint32_t find(uint32_t candidate, uint64_t hash, Equal&& equal) const;
     uint32_t find_same(const Identity&, uint64_t hash) const;
 
     uint32_t take_cell(const Identity&, uint64_t hash, bool& recycled);

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 
+#include "config/base/either.h"
 #include "dataplane/flow/entry.h"
 #include "dataplane/shm/services.h"
 
@@ -16,13 +17,18 @@ enum class TcpEvent : uint8_t { syn, fin, ack, rst, none };
 /// Which table applies. input_only: no packet of the server has been seen (direct routing).
 enum class TcpSide : uint8_t { input, output, input_only };
 
-constexpr TcpEvent tcp_event(uint8_t flags) {
-    if (flags & 0x04) return TcpEvent::rst;
-    if (flags & 0x02) return TcpEvent::syn;
-    if (flags & 0x01) return TcpEvent::fin;
-    if (flags & 0x10) return TcpEvent::ack;
-    return TcpEvent::none;
-}
+/// The event of each combination of FIN, SYN, RST (bits 0 to 2, as in the header) and ACK (bit 3).
+inline constexpr std::array<TcpEvent, 16> kTcpEvents = [] {
+    std::array<TcpEvent, 16> events{};
+    for (uint8_t f = 0; f < 16; ++f)
+        events[f] = f & 4   ? TcpEvent::rst
+                    : f & 2 ? TcpEvent::syn
+                    : f & 1 ? TcpEvent::fin
+                    : f & 8 ? TcpEvent::ack
+                            : TcpEvent::none;
+    return events;
+}();
+constexpr TcpEvent tcp_event(uint8_t flags) { return kTcpEvents[(flags & 7) | (flags >> 1 & 8)]; }
 
 namespace detail {
 using Row = std::array<TcpState, size_t(TcpState::kCount)>;
@@ -72,30 +78,31 @@ constexpr bool tcp_active(TcpState s) {
 }
 
 /// The word of a connection after a segment: state, kNoOutput, kInactive, and the expiry that the
-/// new state's timeout gives. A new connection starts from state none with kInactive set.
-inline Word tcp_step(Word w, bool from_server, uint8_t tcp_flags, const shm::Timeouts& timeouts,
-                     Tick now) {
-    TcpSide side = from_server ? TcpSide::output : TcpSide::input;
-    if (w.flags & kNoOutput) {
-        if (from_server)
-            w.flags = uint16_t(w.flags & ~kNoOutput);
-        else
-            side = TcpSide::input_only;
-    }
-    const TcpState next = tcp_next(TcpState(w.state), side, tcp_event(tcp_flags));
-    if (uint8_t(next) != w.state)
+/// new state's timeout gives. A new connection starts from state none with kInactive set. UDP has
+/// one state and is always inactive. One path for both, because a worker cannot guess which kind of
+/// packet comes next: UDP takes the place of a segment that changes nothing.
+inline Word step(Word w, bool tcp, bool from_server, uint8_t tcp_flags,
+                 const shm::Timeouts& timeouts, Tick now) {
+    constexpr auto kStay = uint8_t(TcpState::established);
+    constexpr uint8_t kAck = 0x10;
+    const bool input_only = !from_server & bool(w.flags & kNoOutput);
+    const auto side = TcpSide(int(from_server) | int(input_only) << 1);
+    const uint8_t state = either(tcp, w.state, kStay);
+    const TcpState next = tcp_next(TcpState(state), side, tcp_event(either(tcp, tcp_flags, kAck)));
+    w.flags = uint16_t((w.flags & ~(kNoOutput * from_server)) | kInactive * !tcp);
+    if (uint8_t(next) != state) [[unlikely]] {
         w.flags = uint16_t(tcp_active(next) ? w.flags & ~kInactive : w.flags | kInactive);
-    w.state = uint8_t(next);
-    w.expiry = now + timeouts.tcp[size_t(next)] * kTicksPerSecond;
+        w.state = uint8_t(next);
+    }
+    w.expiry = now + either(tcp, timeouts.tcp[size_t(next)], timeouts.udp) * kTicksPerSecond;
     return w;
 }
-
-/// UDP has one state; the server's first packet clears kNoOutput.
+inline Word tcp_step(Word w, bool from_server, uint8_t tcp_flags, const shm::Timeouts& timeouts,
+                     Tick now) {
+    return step(w, true, from_server, tcp_flags, timeouts, now);
+}
 inline Word udp_step(Word w, bool from_server, const shm::Timeouts& timeouts, Tick now) {
-    if (from_server) w.flags = uint16_t(w.flags & ~kNoOutput);
-    w.flags |= kInactive;
-    w.expiry = now + timeouts.udp * kTicksPerSecond;
-    return w;
+    return step(w, false, from_server, 0, timeouts, now);
 }
 
 }  // namespace torii::flow

@@ -1,18 +1,20 @@
 #include "dataplane/stages/account.h"
 
+#include "config/base/either.h"
+
 namespace torii::stages {
 namespace {
 
 void count_row(shm::Row& row, bool request, uint16_t bytes) {
-    (request ? row.in_packets : row.out_packets).add(1);
-    (request ? row.in_bytes : row.out_bytes).add(bytes);
+    either(request, &row.in_packets, &row.out_packets)->add(1);
+    either(request, &row.in_bytes, &row.out_bytes)->add(bytes);
 }
 
 // LVS counts a request as soon as its connection is known, a reply when it has been translated.
 bool counts(const Packet& p) {
-    if (p.backend == ~0u || p.service_slot == ~0u) return false;
-    return p.direction == Direction::request || p.held ||
-           info(p.verdict).outcome == Outcome::forwarded;
+    const bool known = (p.backend != ~0u) & (p.service_slot != ~0u);
+    const bool translated = p.held | (info(p.verdict).outcome == Outcome::forwarded);
+    return known & ((p.direction == Direction::request) | translated);
 }
 
 }  // namespace

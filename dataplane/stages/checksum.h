@@ -79,4 +79,14 @@ inline uint64_t pseudo4(const void* addresses, uint16_t length, uint8_t protocol
     return sum_bytes(addresses, 8) + __builtin_bswap16(length) + (uint64_t(protocol) << 8);
 }
 
+/// The same of an IPv4 header, which nearly always has 20 bytes.
+inline bool ipv4_header_ok(const void* header, size_t length) {
+    uint32_t words[5];
+    std::memcpy(words, header, sizeof words);
+    const uint64_t sum = uint64_t(words[0]) + words[1] + words[2] + words[3] + words[4];
+    if (length == sizeof words) [[likely]]
+        return fold_sum(sum) == 0xffff;
+    return checksum_ok(static_cast<const char*>(header) + sizeof words, length - sizeof words, sum);
+}
+
 }  // namespace torii::stages

@@ -1,6 +1,7 @@
 // classify: which connection, or else which service, a packet belongs to. In three passes, so that
 // the table's cache lines of a whole burst are on their way at once.
 
+#include "config/base/either.h"
 #include "dataplane/stages/headers.h"
 #include "dataplane/stages/stages.h"
 
@@ -32,30 +33,40 @@ bool martian(const Packet& p) {
     return martian6(ip->source, ip->destination);
 }
 
-uint64_t hash_side(const Context& c, const Packet& p, Direction side) {
-    const bool request = side == Direction::request;
-    const uint16_t port = (request ? p.source_port : p.destination_port).raw();
-    if (!p.ipv6) {
-        const auto* ip = p.at<wire::Ipv4>(p.l3);
-        return flow::hash4(c.state.seed, p.protocol, request ? ip->source : ip->destination, port);
-    }
-    const auto* ip = p.at<wire::Ipv6>(p.l3);
-    return flow::hash6(c.state.seed, p.protocol, request ? ip->source : ip->destination, port);
+// The two ends of a packet, as the side it is taken for says; chosen without a branch.
+struct Ends {
+    uint16_t client, other;
+};
+Ends ports_of(const Packet& p, bool reply) {
+    const uint16_t from = p.source_port.raw(), to = p.destination_port.raw();
+    return {either(reply, to, from), either(reply, from, to)};
 }
 
-uint32_t find_side(const Context& c, const Packet& p, Direction side) {
-    const uint16_t from = p.source_port.raw(), to = p.destination_port.raw();
+uint64_t hash_side(const Context& c, const Packet& p, bool reply) {
+    const uint16_t port = ports_of(p, reply).client;
     if (!p.ipv6) {
         const auto* ip = p.at<wire::Ipv4>(p.l3);
-        return side == Direction::request
-                   ? c.flows.find_request4(p.hash, p.protocol, ip->source, from, ip->destination,
-                                           to)
-                   : c.flows.find_reply4(p.hash, p.protocol, ip->destination, to, ip->source, from);
+        const uint32_t source = ip->source, destination = ip->destination;
+        return flow::hash4(c.state.seed, p.protocol, either(reply, destination, source), port);
     }
     const auto* ip = p.at<wire::Ipv6>(p.l3);
-    return side == Direction::request
-               ? c.flows.find_request6(p.hash, p.protocol, ip->source, from, ip->destination, to)
-               : c.flows.find_reply6(p.hash, p.protocol, ip->destination, to, ip->source, from);
+    return flow::hash6(c.state.seed, p.protocol, either(reply, ip->destination, ip->source), port);
+}
+
+uint32_t find_side(const Context& c, const Packet& p, bool reply,
+                   uint32_t candidate = flow::kNone) {
+    const Ends ports = ports_of(p, reply);
+    if (!p.ipv6) {
+        const auto* ip = p.at<wire::Ipv4>(p.l3);
+        const uint32_t source = ip->source, destination = ip->destination;
+        return c.flows.find4(reply, candidate, p.hash, p.protocol,
+                             either(reply, destination, source), ports.client,
+                             either(reply, source, destination), ports.other);
+    }
+    const auto* ip = p.at<wire::Ipv6>(p.l3);
+    return c.flows.find6(reply, candidate, p.hash, p.protocol,
+                         either(reply, ip->destination, ip->source), ports.client,
+                         either(reply, ip->source, ip->destination), ports.other);
 }
 
 void fragment(const View& view, Packet& p) {
@@ -72,23 +83,27 @@ void aim(Context& c, Packet& p) {
                                  : View::filter_bit4(p.at<wire::Ipv4>(p.l3)->destination));
     if (p.is_fragment) [[unlikely]]
         return fragment(c.view, p);
-    if (vip && martian(p) && c.view.services.is_vip(destination_of(p))) [[unlikely]]
+    if (martian(p) && c.view.services.is_vip(destination_of(p))) [[unlikely]]
         return p.close(Verdict::drop_martian);
-    p.direction = vip ? Direction::request : Direction::reply;
-    if (p.is_icmp_error) return;
-    p.hash = hash_side(c, p, p.direction);
+    p.direction = Direction(!vip);
+    if (p.is_icmp_error) [[unlikely]]
+        return;
+    p.hash = hash_side(c, p, !vip);
     c.flows.prefetch_bucket(p.hash);
 }
 
+bool is_reply(const Packet& p) { return p.direction == Direction::reply; }
+
+// `p.entry` is the candidate whose line has been sent for.
 void look_up(Context& c, Packet& p) {
-    p.entry = find_side(c, p, p.direction);
+    p.entry = find_side(c, p, is_reply(p), p.entry);
     if (p.entry != flow::kNone) [[likely]]
         return;
     const Direction guess = p.direction;
     const uint64_t guess_hash = p.hash;
     p.direction = guess == Direction::request ? Direction::reply : Direction::request;
-    p.hash = hash_side(c, p, p.direction);
-    p.entry = find_side(c, p, p.direction);
+    p.hash = hash_side(c, p, is_reply(p));
+    p.entry = find_side(c, p, is_reply(p));
     if (p.entry != flow::kNone) return;
     p.direction = Direction::request;
     if (guess == Direction::request) p.hash = guess_hash;
@@ -97,9 +112,7 @@ void look_up(Context& c, Packet& p) {
 
 }  // namespace
 
-uint32_t find_request(const Context& c, const Packet& p) {
-    return find_side(c, p, Direction::request);
-}
+uint32_t find_request(const Context& c, const Packet& p) { return find_side(c, p, false); }
 
 bool find_service(const View& view, Packet& p) {
     const auto* service =
@@ -112,7 +125,7 @@ bool find_service(const View& view, Packet& p) {
 void classify(Context& c, std::span<Packet> burst) {
     each_open(burst, [&](Packet& p) { aim(c, p); });
     each_open(burst, [&](Packet& p) {
-        if (!p.is_icmp_error) c.flows.prefetch_cell(p.hash);
+        if (!p.is_icmp_error) p.entry = c.flows.prefetch_cell(p.hash);
     });
     each_open(burst, [&](Packet& p) {
         if (!p.is_icmp_error) look_up(c, p);

@@ -1,5 +1,6 @@
 // next_hop: where a packet leaves, and the link header it leaves with.
 
+#include "config/base/either.h"
 #include "dataplane/stages/headers.h"
 #include "dataplane/stages/stages.h"
 
@@ -13,14 +14,18 @@ uint32_t look_up(const View& view, const Address& to, uint64_t hash) {
 }
 
 // A reply's next hop is looked up once a connection and generation of routes.
-uint32_t of_client(Context& c, const Packet& p) {
-    auto& cached = p.ipv6 ? c.flows.cell6(p.entry).reply_route : c.flows.cell4(p.entry).reply_route;
-    const uint64_t known = cached.load(std::memory_order_relaxed);
-    if (known >> 32 == c.view.routes_stamp) [[likely]]
-        return uint32_t(known);
+std::atomic<uint64_t>& reply_route(const Context& c, const Packet& p) {
+    return p.ipv6 ? c.flows.cell6(p.entry).reply_route : c.flows.cell4(p.entry).reply_route;
+}
+uint32_t look_up_client(Context& c, const Packet& p) {
     const uint32_t hop = look_up(c.view, destination_of(p), p.hash);
-    cached.store(uint64_t(c.view.routes_stamp) << 32 | hop, std::memory_order_relaxed);
+    reply_route(c, p).store(uint64_t(c.view.routes_stamp) << 32 | hop, std::memory_order_relaxed);
     return hop;
+}
+
+uint32_t of_backend(const View& view, const Packet& p) {
+    return p.backend < view.backend_next_hop.size() ? view.backend_next_hop[p.backend]
+                                                    : shm::kNoNextHop;
 }
 
 bool accept(const View& view, Packet& p, uint32_t hop) {
@@ -70,11 +75,17 @@ void ask_for(Context& c, const Packet& p, const shm::NextHop& hop) {
 }  // namespace
 
 bool choose_next_hop(Context& c, Packet& p) {
-    if (p.entry == flow::kNone && p.nat)  // held: rewritten, and its entry may have ended since
-        return accept(c.view, p, look_up(c.view, destination_of(p), p.hash));
-    if (p.direction == Direction::reply) return accept(c.view, p, of_client(c, p));
-    const bool there = p.backend < c.view.backend_next_hop.size();
-    return accept(c.view, p, there ? c.view.backend_next_hop[p.backend] : shm::kNoNextHop);
+    const bool reply = p.direction == Direction::reply;
+    if (p.entry == flow::kNone) [[unlikely]] {
+        // Held: rewritten, and its entry may have ended since. Or without one from the beginning.
+        const bool held = p.nat || reply;
+        return accept(c.view, p,
+                      held ? look_up(c.view, destination_of(p), p.hash) : of_backend(c.view, p));
+    }
+    const uint64_t known = reply_route(c, p).load(std::memory_order_relaxed);
+    if (reply & (known >> 32 != c.view.routes_stamp)) [[unlikely]]
+        return accept(c.view, p, look_up_client(c, p));
+    return accept(c.view, p, either(reply, uint32_t(known), of_backend(c.view, p)));
 }
 
 void find_next_hop(Context& c, std::span<Packet> burst) {

@@ -16,8 +16,8 @@ void forget(const View& view, Packet& p) {
 
 // A client that uses its port again is a new connection (LVS: conn_reuse_mode 1).
 bool reused(const Packet& p, flow::Word w) {
-    return p.direction == Direction::request && p.protocol == wire::kTcp &&
-           (p.tcp_flags & wire::kSyn) &&
+    return (p.tcp_flags & wire::kSyn) && p.direction == Direction::request &&
+           p.protocol == wire::kTcp &&
            (w.state == uint8_t(flow::TcpState::time_wait) ||
             w.state == uint8_t(flow::TcpState::close));
 }
@@ -29,10 +29,8 @@ void step(Context& c, const Packet& p, flow::Head& head, flow::Word seen) {
     const bool from_server = p.direction == Direction::reply;
     for (int tries = 0; tries < 4 && seen.phase == flow::Phase::live; ++tries) {
         const flow::Word next =
-            p.protocol == wire::kTcp
-                ? flow::tcp_step(seen, from_server, p.tcp_flags, timeouts, c.now)
-                : flow::udp_step(seen, from_server, timeouts, c.now);
-        if (next == seen || c.flows.update(p.entry, seen, next, c.now)) return;
+            flow::step(seen, p.protocol == wire::kTcp, from_server, p.tcp_flags, timeouts, c.now);
+        if (next.pack() == seen.pack() || c.flows.update(p.entry, seen, next, c.now)) return;
         seen = flow::Word::unpack(head.word.load(std::memory_order_acquire));
     }
 }
