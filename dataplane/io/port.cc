@@ -36,7 +36,7 @@ PacketMemory packet_memory(std::span<const PortPlan> plans, unsigned workers) {
         // waits for the kernel's side of the port.
         m.packets +=
             p.queues * p.descriptors + std::max<uint32_t>(p.queues, workers) * p.descriptors;
-        m.packets += 512;
+        m.packets += 512 + p.kept;
         m.room = std::max(m.room, RTE_PKTMBUF_HEADROOM + p.spare_room + p.mtu + kEthernetRoom);
         m.one_area = m.one_area || p.one_area;
     }

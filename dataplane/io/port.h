@@ -23,6 +23,7 @@ namespace torii::io {
 struct PortPlan {
     uint16_t queues = 1;         ///< receive queues
     uint16_t descriptors = 512;  ///< of each queue
+    uint32_t kept = 0;           ///< packets the device keeps for itself
     uint32_t mtu = 1500;
     uint32_t spare_room = 0;  ///< bytes the driver keeps before a frame, besides the headroom
     bool one_area = false;    ///< see PacketMemory

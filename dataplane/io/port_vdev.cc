@@ -11,6 +11,8 @@
 #include <net/if.h>
 #include <rte_ethdev.h>
 
+#include <filesystem>
+
 #include "dataplane/io/drivers.h"
 #include "dataplane/io/ethdev.h"
 
@@ -60,6 +62,19 @@ Result<std::unique_ptr<Port>> open(const PortRequest& r, PortFacts f, const std:
     return std::make_unique<VdevPort>(std::move(f));
 }
 
+// With infinite_rx the pcap driver loads its whole file into packet memory. A record has a header
+// of 16 bytes and a frame of 60 or more.
+uint32_t replayed_packets(const std::string& device) {
+    constexpr std::string_view kFile = "rx_pcap=";
+    const size_t at = device.find(kFile);
+    if (at == std::string::npos || device.find("infinite_rx=1") == std::string::npos) return 0;
+    const size_t begin = at + kFile.size();
+    std::error_code error;
+    const auto bytes =
+        std::filesystem::file_size(device.substr(begin, device.find(',', begin) - begin), error);
+    return error ? 0 : uint32_t(bytes / 76 + 1);
+}
+
 PortPlan small_plan(const config::Port& port) {
     PortPlan plan;
     plan.queues = uint16_t(port.queues ? port.queues : 1);
@@ -85,7 +100,12 @@ Result<std::unique_ptr<Port>> open_tap(const PortRequest& r) {
     return open(r, std::move(f), fmt::format("net_tap{}", r.index), "iface=" + name);
 }
 
-Result<PortPlan> plan_memory(const config::Port& port, unsigned) { return small_plan(port); }
+Result<PortPlan> plan_memory(const config::Port& port, unsigned) {
+    PortPlan plan = small_plan(port);
+    plan.kept = replayed_packets(port.device) * plan.queues;
+    plan.one_area = plan.kept != 0;  // on ordinary pages every packet would else have one to itself
+    return plan;
+}
 
 Result<std::unique_ptr<Port>> open_memory(const PortRequest& r) {
     const std::string& device = r.config->device;
