@@ -262,7 +262,7 @@ api::Reply Daemon::State::answer(const api::Request& r, bool full) {
 
 api::Reply Daemon::State::view(const std::string& path) {
     const Tally sums = engine->tally();
-    const Facts facts{engine->tables(), *link, network->routes(), sums};
+    const Facts facts{engine->tables(), *link, network->routes(), sums, network->pending()};
     const auto uptime = std::chrono::steady_clock::now() - started;
     const Identity identity{
         TORII_VERSION, config.instance, options.file,

@@ -27,6 +27,8 @@ public:
     Changes refresh();
 
     bool up() const { return up_; }
+    /// Its workers run, and refresh() has seen that and its ports: what was compiled since is for
+    /// them.
     bool ready() const;
     /// Of the dataplane that runs, or of the last one that did.
     std::span<const shm::PortInfo> ports() const { return ports_; }

@@ -96,6 +96,8 @@ void Network::ports_changed() {
     if (state_->started) state_->schedule();
 }
 
+bool Network::pending() const { return state_->scheduled; }
+
 void Network::keep_resolved(std::vector<Address> addresses) {
     state_->keep = std::move(addresses);
     if (state_->started) state_->resolve();

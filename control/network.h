@@ -33,6 +33,8 @@ public:
     Result<> start();
     /// The ports are other ones, or the dataplane came: compile anew.
     void ports_changed();
+    /// A change is about to be published.
+    bool pending() const;
     /// The addresses whose next hops are to be kept resolved, besides the gateways'.
     void keep_resolved(std::vector<Address>);
     /// A packet waits for this neighbour. Passed on to the kernel at most once a second for each.

@@ -209,9 +209,11 @@ api::Ready ready_view(const Facts& f) {
                    c.services_in_force.load(std::memory_order_acquire));
     add_generation(r, "routes", c.routes_generation.load(std::memory_order_acquire),
                    c.routes_in_force.load(std::memory_order_acquire));
+    if (f.routes_pending) r.missing.push_back("a change of the network is being published");
     std::map<Address, std::string> servers;
     for (const Service& s : f.tables.desired.services)
         for (const Destination& d : s.destinations) servers.emplace(d.key.address, d.name);
+    if (!f.link.ready()) servers.clear();  // which ports there are is not known yet
     for (const auto& [address, name] : servers) {
         const Reach way = reach(f, address);
         if (way.state == Reach::State::known) continue;

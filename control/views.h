@@ -19,6 +19,7 @@ struct Facts {
     const DataplaneLink& link;
     const kernel::RouteIndex& routes;
     const Tally& tally;
+    bool routes_pending = false;  ///< a change of the network is about to be published
 };
 
 /// How a server is reached at this moment.

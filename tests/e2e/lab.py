@@ -220,6 +220,7 @@ class Torii:
     def wait(self, seconds=20):
         done = self.torii("wait", "--timeout", f"{seconds}s", check=False, timeout=seconds + 10)
         assert done.returncode == 0, f"torii wait: {done.stdout}{done.stderr}\n{self.logs()}"
+        assert "no port" not in done.stdout + done.stderr, "it was satisfied before it knew the ports"
 
     def reload(self, configuration, check=True):
         self.write(configuration)
