@@ -65,11 +65,11 @@ struct Word {
     uint8_t state = 0;
     uint16_t flags = 0;
     Tick expiry = 0;
-    uint64_t pack() const {
+    constexpr uint64_t pack() const {
         return uint64_t(expiry) << 32 | uint64_t(flags) << 16 | uint64_t(state) << 8 |
                uint64_t(phase);
     }
-    static Word unpack(uint64_t w) {
+    static constexpr Word unpack(uint64_t w) {
         return {Phase(w & 3), uint8_t(w >> 8), uint16_t(w >> 16), Tick(w >> 32)};
     }
     friend bool operator==(const Word&, const Word&) = default;

@@ -28,7 +28,8 @@ inline constexpr std::array<TcpEvent, 16> kTcpEvents = [] {
                             : TcpEvent::none;
     return events;
 }();
-constexpr TcpEvent tcp_event(uint8_t flags) { return kTcpEvents[(flags & 7) | (flags >> 1 & 8)]; }
+constexpr uint32_t flags_index(uint8_t flags) { return (flags & 7u) | (flags >> 1 & 8u); }
+constexpr TcpEvent tcp_event(uint8_t flags) { return kTcpEvents[flags_index(flags)]; }
 
 namespace detail {
 using Row = std::array<TcpState, size_t(TcpState::kCount)>;
@@ -66,7 +67,7 @@ inline constexpr std::array<Table, 3> kTcpNext = {{
 }  // namespace detail
 
 /// The state after `event`. No flag at all closes the connection, as in LVS.
-inline TcpState tcp_next(TcpState state, TcpSide side, TcpEvent event) {
+constexpr TcpState tcp_next(TcpState state, TcpSide side, TcpEvent event) {
     if (event == TcpEvent::none || state >= TcpState::kCount) return TcpState::close;
     return detail::kTcpNext[size_t(side)][size_t(event)][size_t(state)];
 }
@@ -77,32 +78,56 @@ constexpr bool tcp_active(TcpState s) {
            s == TcpState::synack;
 }
 
+namespace detail {
+/// tcp_next() of every state for every combination of flags, each in one load.
+using Steps = std::array<std::array<std::array<uint8_t, size_t(TcpState::kCount) + 1>, 16>, 3>;
+inline constexpr Steps kSteps = [] {
+    Steps steps{};
+    for (size_t side = 0; side < steps.size(); ++side)
+        for (size_t flags = 0; flags < 16; ++flags)
+            for (size_t state = 0; state < steps[side][flags].size(); ++state)
+                steps[side][flags][state] =
+                    uint8_t(tcp_next(TcpState(state), TcpSide(side), kTcpEvents[flags]));
+    return steps;
+}();
+inline constexpr uint32_t kStateShift = 8, kFlagsShift = 16, kExpiryShift = 32;
+static_assert(Word{Phase::free, 1, 0, 0}.pack() == 1u << kStateShift &&
+              Word{Phase::free, 0, 1, 0}.pack() == 1u << kFlagsShift &&
+              Word{Phase::free, 0, 0, 1}.pack() == 1ull << kExpiryShift);
+}  // namespace detail
+
 /// The word of a connection after a segment: state, kNoOutput, kInactive, and the expiry that the
 /// new state's timeout gives. A new connection starts from state none with kInactive set. UDP has
 /// one state and is always inactive. One path for both, because a worker cannot guess which kind of
-/// packet comes next: UDP takes the place of a segment that changes nothing.
-inline Word step(Word w, bool tcp, bool from_server, uint8_t tcp_flags,
-                 const shm::Timeouts& timeouts, Tick now) {
-    constexpr auto kStay = uint8_t(TcpState::established);
-    constexpr uint8_t kAck = 0x10;
-    const bool input_only = !from_server & bool(w.flags & kNoOutput);
-    const auto side = TcpSide(int(from_server) | int(input_only) << 1);
-    const uint8_t state = either(tcp, w.state, kStay);
-    const TcpState next = tcp_next(TcpState(state), side, tcp_event(either(tcp, tcp_flags, kAck)));
-    w.flags = uint16_t((w.flags & ~(kNoOutput * from_server)) | kInactive * !tcp);
-    if (uint8_t(next) != state) [[unlikely]] {
-        w.flags = uint16_t(tcp_active(next) ? w.flags & ~kInactive : w.flags | kInactive);
-        w.state = uint8_t(next);
+/// packet comes next: UDP takes the place of a segment that changes nothing. On the packed word,
+/// because every packet takes a step and nearly none changes more than the expiry.
+inline uint64_t step(uint64_t word, bool tcp, bool from_server, uint8_t tcp_flags,
+                     const shm::Timeouts& timeouts, Tick now) {
+    using namespace detail;
+    constexpr uint32_t kAck = 8, kStay = uint32_t(TcpState::established);
+    auto low = uint32_t(word);  // phase, state, flags
+    const uint32_t state = either(tcp, low >> kStateShift & 0xff, kStay);
+    const uint32_t flags = either(tcp, flags_index(tcp_flags), kAck);
+    const bool input_only = !from_server & bool(low & uint32_t(kNoOutput) << kFlagsShift);
+    const uint32_t side = uint32_t(from_server) | uint32_t(input_only) << 1;
+    const uint32_t next =
+        kSteps[side][flags][std::min<uint32_t>(state, uint32_t(TcpState::kCount))];
+    low &= ~(uint32_t(kNoOutput * from_server) << kFlagsShift);
+    low |= uint32_t(kInactive * !tcp) << kFlagsShift;
+    if (next != state) [[unlikely]] {
+        low = (low & ~(0xffu << kStateShift)) | next << kStateShift;
+        low &= ~(uint32_t(kInactive) << kFlagsShift);
+        low |= uint32_t(kInactive * !tcp_active(TcpState(next))) << kFlagsShift;
     }
-    w.expiry = now + either(tcp, timeouts.tcp[size_t(next)], timeouts.udp) * kTicksPerSecond;
-    return w;
+    const uint32_t seconds = either(tcp, timeouts.tcp[next], timeouts.udp);
+    return low | uint64_t(now + seconds * kTicksPerSecond) << kExpiryShift;
 }
 inline Word tcp_step(Word w, bool from_server, uint8_t tcp_flags, const shm::Timeouts& timeouts,
                      Tick now) {
-    return step(w, true, from_server, tcp_flags, timeouts, now);
+    return Word::unpack(step(w.pack(), true, from_server, tcp_flags, timeouts, now));
 }
 inline Word udp_step(Word w, bool from_server, const shm::Timeouts& timeouts, Tick now) {
-    return step(w, false, from_server, 0, timeouts, now);
+    return Word::unpack(step(w.pack(), false, from_server, 0, timeouts, now));
 }
 
 }  // namespace torii::flow

@@ -62,7 +62,8 @@ flow::NewEntry entry_for(Context& c, const Packet& p, uint32_t slot) {
     // LVS makes it with state NONE and runs the state machine for the same packet.
     flow::Word w{flow::Phase::live, 0, flow::kInactive, 0};
     if (backend.forward != shm::Forward::nat) w.flags |= flow::kNoOutput;
-    w = flow::step(w, p.protocol == wire::kTcp, false, p.tcp_flags, timeouts, c.now);
+    w = flow::Word::unpack(
+        flow::step(w.pack(), p.protocol == wire::kTcp, false, p.tcp_flags, timeouts, c.now));
     e.state = w.state;
     e.flags = w.flags;
     e.expiry = w.expiry;

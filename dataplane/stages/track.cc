@@ -24,14 +24,17 @@ bool reused(const Packet& p, flow::Word w) {
 
 // Few workers share a flow, so a lost race is tried again only a few times; after that the other
 // worker's packet has just refreshed the entry.
-void step(Context& c, const Packet& p, flow::Head& head, flow::Word seen) {
+void step(Context& c, const Packet& p, flow::Head& head, uint64_t seen) {
     const shm::Timeouts& timeouts = c.view.services.header->timeouts;
-    const bool from_server = p.direction == Direction::reply;
-    for (int tries = 0; tries < 4 && seen.phase == flow::Phase::live; ++tries) {
-        const flow::Word next =
-            flow::step(seen, p.protocol == wire::kTcp, from_server, p.tcp_flags, timeouts, c.now);
-        if (next.pack() == seen.pack() || c.flows.update(p.entry, seen, next, c.now)) return;
-        seen = flow::Word::unpack(head.word.load(std::memory_order_acquire));
+    const bool tcp = p.protocol == wire::kTcp, from_server = p.direction == Direction::reply;
+    for (int tries = 0; tries < 4; ++tries) {
+        const uint64_t next = flow::step(seen, tcp, from_server, p.tcp_flags, timeouts, c.now);
+        if (next == seen) return;
+        const flow::Word now = flow::Word::unpack(seen);
+        if (now.phase != flow::Phase::live ||
+            c.flows.update(p.entry, now, flow::Word::unpack(next), c.now))
+            return;
+        seen = head.word.load(std::memory_order_acquire);
     }
 }
 
@@ -39,10 +42,11 @@ void step(Context& c, const Packet& p, flow::Head& head, flow::Word seen) {
 
 void follow(Context& c, Packet& p) {
     flow::Head& head = c.flows.head(p.entry);
-    const flow::Word seen = flow::Word::unpack(head.word.load(std::memory_order_acquire));
-    if (seen.phase != flow::Phase::live) [[unlikely]]
+    const uint64_t seen = head.word.load(std::memory_order_acquire);
+    const flow::Word word = flow::Word::unpack(seen);
+    if (word.phase != flow::Phase::live) [[unlikely]]
         return forget(c.view, p);
-    if (reused(p, seen)) [[unlikely]] {
+    if (reused(p, word)) [[unlikely]] {
         if (c.flows.remove(p.entry)) p.former = head.backend;
         return forget(c.view, p);
     }

@@ -13,7 +13,7 @@ namespace torii::bench {
 namespace {
 
 constexpr uint32_t kCapacity = 1u << 20;
-constexpr double kLoad = 0.95;  // of the cells: the design load
+constexpr double kLoad = 0.99;  // of the cells: a worker keeps a few back
 
 // Resident memory of this process, private and shared, on ordinary and on huge pages. Files of
 // shared memory are mapped whole and pre-faulted.
