@@ -110,7 +110,7 @@ Result<> Daemon::State::begin() {
     }
     options.instance = config.instance;
     const shm::Location location = shm::Location::of_instance(config.instance);
-    auto taken = shm::Lock::acquire(location, "toriid");
+    auto taken = shm::Lock::acquire(location, "toriid", std::chrono::seconds(2));
     if (!taken) return tl::unexpected(taken.error());
     lock = std::move(*taken);
     if (auto ok = attach(location); !ok) return ok;

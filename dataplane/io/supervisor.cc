@@ -59,7 +59,7 @@ std::vector<const PortFacts*> facts_of(const std::vector<std::unique_ptr<Port>>&
 
 Result<> Supervisor::start() {
     const bool made_directory = !std::filesystem::exists(location_.directory);
-    auto lock = shm::Lock::acquire(location_, "dataplane");
+    auto lock = shm::Lock::acquire(location_, "dataplane", std::chrono::seconds(2));
     if (!lock) return tl::unexpected(lock.error());
     lock_.emplace(std::move(*lock));
     auto started = start_all();

@@ -66,16 +66,24 @@ void wait_published(ControlBlock& block, uint32_t seen, int milliseconds) {
     ::syscall(SYS_futex, &block.published, FUTEX_WAIT, seen, &limit, nullptr, 0);
 }
 
-Result<Lock> Lock::acquire(const Location& location, std::string_view name) {
+Result<Lock> Lock::acquire(const Location& location, std::string_view name,
+                           std::chrono::milliseconds patience) {
     if (auto made = location.create(); !made) return tl::unexpected(made.error());
     const std::string path = location.path(fmt::format("{}.lock", name));
     const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0640);
     if (fd < 0) return fail_errno(path, errno);
+    const auto deadline = std::chrono::steady_clock::now() + patience;
     struct flock whole = whole_file(F_WRLCK);
-    if (::fcntl(fd, F_OFD_SETLK, &whole) != 0) {
+    while (::fcntl(fd, F_OFD_SETLK, &whole) != 0) {
         const int e = errno;
+        const bool taken = e == EAGAIN || e == EACCES;
+        if (e == EINTR) continue;
+        if (taken && std::chrono::steady_clock::now() < deadline) {
+            ::usleep(10'000);
+            continue;
+        }
         ::close(fd);
-        if (e == EAGAIN || e == EACCES)
+        if (taken)
             return fail(Errc::busy,
                         fmt::format("{}: another {} runs for this instance", path, name));
         return fail_errno(path, e);

@@ -25,6 +25,7 @@
 //   read from here but from the daemons' lock files (the kernel drops a lock when its holder dies).
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 
 #include "config/base/address.h"
@@ -91,8 +92,10 @@ void wait_published(ControlBlock&, uint32_t seen, int milliseconds);
 /// DIR/NAME.lock, held for as long as the object lives; the kernel frees it when the process dies.
 class Lock {
 public:
-    /// Errc::busy when another process holds it.
-    static Result<Lock> acquire(const Location&, std::string_view name);
+    /// Errc::busy when another process holds it for longer than `patience`: a process that was
+    /// killed still holds it while the kernel takes its memory back.
+    static Result<Lock> acquire(const Location&, std::string_view name,
+                                std::chrono::milliseconds patience = {});
     /// Whether some process holds it.
     static bool held(const Location&, std::string_view name);
     Lock(Lock&&) noexcept;

@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "dataplane/shm/control_block.h"
 #include "dataplane/shm/counters.h"
@@ -123,6 +124,17 @@ TEST_F(Objects, LockTellsWhetherItsHolderLives) {
                     HasSubstr("another toriid runs"));
     }
     EXPECT_FALSE(Lock::held(location, "toriid"));
+}
+
+TEST_F(Objects, LockWaitsForAHolderThatIsAboutToGo) {
+    auto lock = Lock::acquire(location, "toriid");
+    ASSERT_TRUE(lock);
+    std::thread goes([&] {
+        std::this_thread::sleep_for(std::chrono::milliseconds(30));
+        Lock ended = std::move(*lock);
+    });
+    EXPECT_TRUE(Lock::acquire(location, "toriid", std::chrono::seconds(20)));
+    goes.join();
 }
 
 TEST_F(Objects, AnImpossibleSizeIsAnErrorAndLeavesNoFile) {
