@@ -31,7 +31,7 @@ endfunction()
 
 # What a sanitizer build's test cases are called, so that one ctest run tells them from the plain ones.
 string(REPLACE "address,undefined" "asan/" TORII_TEST_PREFIX "${TORII_SANITIZE}")
-string(REPLACE "thread" "tsan/" TORII_TEST_PREFIX "${TORII_TEST_PREFIX}")
+string(REPLACE "thread" "tsan/" TORII_TEST_PREFIX "${TORII_TEST_PREFIX}" NO_PRETTY_VALUES)
 
 # torii_tests(NAME [LIBS...]): one GoogleTest program of the current folder's *_test.cc; each TEST is a ctest case.
 function(torii_tests name)
@@ -39,7 +39,7 @@ function(torii_tests name)
   if(sources)
     add_executable(${name} ${sources})
     target_link_libraries(${name} PRIVATE ${ARGN} torii_test_support GTest::gmock GTest::gtest_main)
-    gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST TEST_PREFIX "${TORII_TEST_PREFIX}"
+    gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST TEST_PREFIX "${TORII_TEST_PREFIX}" NO_PRETTY_VALUES
                          PROPERTIES TIMEOUT 300 LABELS "unit")
   endif()
 endfunction()
