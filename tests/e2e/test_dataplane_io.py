@@ -48,6 +48,15 @@ class Dataplane:
         numbers = struct.unpack_from(f"<{BEFORE_VERDICTS + VERDICTS}Q", data, FIRST_BLOCK)
         return numbers[0], list(numbers[BEFORE_VERDICTS:BEFORE_VERDICTS + LAST])
 
+    def forwards(self):
+        return bool(self.process and self.process.running() and "event=forwarding" in self.process.output())
+
+    def assert_balanced(self):
+        def equal():
+            received, verdicts = self.counters()
+            return received == sum(verdicts)
+        eventually(equal, what="received == sum of verdicts")
+
     def logs(self):
         return self.process.output() if self.process else ""
 
