@@ -1,6 +1,7 @@
 #include "dataplane/io/eal.h"
 
 #include <fmt/format.h>
+#include <linux/mman.h>
 #include <pthread.h>
 #include <rte_eal.h>
 #include <rte_errno.h>
@@ -10,10 +11,15 @@
 #include <rte_mempool.h>
 #include <sched.h>
 #include <spdlog/spdlog.h>
+#include <sys/mman.h>
 
+#include <algorithm>
+#include <bit>
+#include <cerrno>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <utility>
 #include <vector>
 
 #include "dataplane/io/log.h"
@@ -24,6 +30,8 @@ namespace {
 constexpr uint64_t kMiB = 1u << 20;
 // What DPDK itself and its drivers allocate besides packets: device data, rings, AF_XDP queues.
 constexpr uint64_t kOverhead = 24 * kMiB;
+// Ordinary pages are one block that cannot grow; those that nobody touches cost nothing.
+constexpr uint64_t kSlack = 16 * kMiB;
 
 // DPDK writes its messages to a stdio stream; each write is one message. Which severity it had is
 // known only while it is being written.
@@ -63,9 +71,33 @@ uint64_t object_bytes(const PacketMemory& m) {
     return size.total_size;
 }
 
+// Huge pages mapped and filled in, for as long as it lives.
+class HugeArea {
+public:
+    HugeArea(uint64_t bytes, uint64_t page) : bytes_(bytes) {
+        const int size = std::countr_zero(page) << MAP_HUGE_SHIFT;
+        at_ = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | size, -1, 0);
+        // Without the call (before Linux 5.14) the reservation that mmap() made has to do.
+        obtained_ = at_ != MAP_FAILED &&
+                    (::madvise(at_, bytes, MADV_POPULATE_WRITE) == 0 || errno == EINVAL);
+    }
+    HugeArea(HugeArea&& o) noexcept
+        : at_(std::exchange(o.at_, MAP_FAILED)), bytes_(o.bytes_), obtained_(o.obtained_) {}
+    ~HugeArea() {
+        if (at_ != MAP_FAILED) ::munmap(at_, bytes_);
+    }
+    bool obtained() const { return obtained_; }
+
+private:
+    void* at_;
+    uint64_t bytes_;
+    bool obtained_;
+};
+
 std::string lack_of_huge_pages(uint64_t needed, uint64_t available) {
     return fmt::format(
-        "packets need {} MiB of huge pages and {} MiB are free: reserve them with sysctl "
+        "packets need {} MiB of huge pages and {} MiB can be had: reserve them with sysctl "
         "vm.nr_hugepages={}",
         (needed + kMiB - 1) / kMiB, available / kMiB, (needed + 2 * kMiB - 1) / (2 * kMiB));
 }
@@ -74,16 +106,36 @@ std::string lack_of_huge_pages(uint64_t needed, uint64_t available) {
 
 uint64_t PacketMemory::bytes() const { return uint64_t(packets) * object_bytes(*this); }
 
-uint64_t free_huge_page_bytes() {
-    uint64_t bytes = 0;
+std::vector<HugePool> huge_pools(const std::string& directory) {
+    std::vector<HugePool> pools;
     std::error_code error;
-    for (const auto& d : std::filesystem::directory_iterator("/sys/kernel/mm/hugepages", error)) {
-        uint64_t kilobytes = 0, pages = 0;
+    for (const auto& d : std::filesystem::directory_iterator(directory, error)) {
+        uint64_t kilobytes = 0, free = 0, reserved = 0;
         if (std::sscanf(d.path().filename().c_str(), "hugepages-%lukB", &kilobytes) != 1) continue;
-        std::ifstream(d.path() / "free_hugepages") >> pages;
-        bytes += kilobytes * 1024 * pages;
+        std::ifstream(d.path() / "free_hugepages") >> free;
+        std::ifstream(d.path() / "resv_hugepages") >> reserved;
+        pools.push_back({kilobytes * 1024, free - std::min(free, reserved)});
     }
+    std::ranges::sort(pools, {}, &HugePool::page);
+    return pools;
+}
+
+uint64_t free_huge_page_bytes(const std::string& directory) {
+    uint64_t bytes = 0;
+    for (const HugePool& p : huge_pools(directory)) bytes += p.page * p.pages;
     return bytes;
+}
+
+bool huge_pages_obtainable(uint64_t bytes, std::span<const HugePool> pools) {
+    std::vector<HugeArea> areas;  // all at once, as DPDK will have them
+    for (const HugePool& p : pools) {
+        const uint64_t wanted = std::min(p.pages, (bytes + p.page - 1) / p.page);
+        if (wanted == 0) continue;
+        areas.emplace_back(wanted * p.page, p.page);
+        if (!areas.back().obtained()) return false;
+        bytes -= std::min(bytes, wanted * p.page);
+    }
+    return bytes == 0;
 }
 
 Result<bool> check_huge_pages(config::Hugepages wish, uint64_t packet_bytes, uint64_t available) {
@@ -96,7 +148,12 @@ Result<bool> check_huge_pages(config::Hugepages wish, uint64_t packet_bytes, uin
 
 Result<bool> start_eal(const EalRequest& request) {
     const uint64_t needed = request.bytes + kOverhead;
-    const uint64_t available = free_huge_page_bytes();
+    // What is said to be free may still be refused, by a limit of the control group or because
+    // another program was faster; and DPDK cannot be started a second time with ordinary pages.
+    const uint64_t available =
+        request.hugepages != config::Hugepages::never && huge_pages_obtainable(needed, huge_pools())
+            ? free_huge_page_bytes()
+            : 0;
     const auto huge = check_huge_pages(request.hugepages, request.bytes, available);
     if (!huge) return huge;
     if (!*huge && request.hugepages == config::Hugepages::automatic)
@@ -123,7 +180,7 @@ Result<bool> start_eal(const EalRequest& request) {
     words.push_back(*huge ? "--in-memory" : "--no-shconf");
     if (!*huge) {
         words.push_back("--no-huge");
-        words.push_back(fmt::format("-m{}", (needed + kMiB - 1) / kMiB));
+        words.push_back(fmt::format("-m{}", (needed + kSlack + kMiB - 1) / kMiB));
     }
     std::vector<char*> argv;
     for (std::string& w : words) argv.push_back(w.data());

@@ -2,7 +2,9 @@
 // DPDK's environment: started once, before any port, by the main thread.
 
 #include <cstdint>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "config/model/config.h"
 
@@ -27,8 +29,19 @@ struct EalRequest {
     uint64_t bytes = 0;   ///< packet memory the ports will need
 };
 
-/// Free huge pages of any size, in bytes.
-uint64_t free_huge_page_bytes();
+/// Huge pages of one size that are free and promised to nobody.
+struct HugePool {
+    uint64_t page = 0;  ///< bytes of one
+    uint64_t pages = 0;
+};
+inline constexpr char kHugePools[] = "/sys/kernel/mm/hugepages";
+std::vector<HugePool> huge_pools(
+    const std::string& directory = kHugePools);  ///< smallest first, as DPDK takes them
+/// All of them, in bytes.
+uint64_t free_huge_page_bytes(const std::string& directory = kHugePools);
+/// Whether the kernel really gives this process so many bytes of them: takes them, and gives them
+/// back.
+bool huge_pages_obtainable(uint64_t bytes, std::span<const HugePool>);
 /// Whether huge pages will be used for so many bytes of packets; an error (one sentence, says how
 /// to get them) when they are required and too few are free.
 Result<bool> check_huge_pages(config::Hugepages, uint64_t packet_bytes,

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
+#include <filesystem>
+#include <fstream>
 #include <set>
 
 #include "dataplane/io/eal.h"
@@ -11,6 +13,7 @@
 #include "dataplane/io/options.h"
 #include "dataplane/io/tap.h"
 #include "dataplane/io/worker.h"
+#include "tests/support/temporary_directory.h"
 
 namespace torii::io {
 namespace {
@@ -47,8 +50,34 @@ TEST(HugePages, AreTakenRequiredOrLeft) {
     EXPECT_TRUE(*check_huge_pages(Hugepages::require, kPackets, kPlenty));
     const auto lack = check_huge_pages(Hugepages::require, kPackets, 4u << 20);
     ASSERT_FALSE(lack);
-    EXPECT_THAT(lack.error().message, HasSubstr("4 MiB are free"));
+    EXPECT_THAT(lack.error().message, HasSubstr("4 MiB can be had"));
     EXPECT_THAT(lack.error().message, HasSubstr("sysctl vm.nr_hugepages="));
+}
+
+TEST(HugePages, PromisedToOthersAreNotFree) {
+    const test::TemporaryDirectory directory;
+    const auto pool = [&](const char* name, int free, int reserved) {
+        const std::filesystem::path p = std::filesystem::path(directory.path()) / name;
+        std::filesystem::create_directory(p);
+        std::ofstream(p / "free_hugepages") << free << "\n";
+        std::ofstream(p / "resv_hugepages") << reserved << "\n";
+    };
+    pool("hugepages-1048576kB", 3, 1);
+    pool("hugepages-2048kB", 10, 12);
+    pool("hugepages-64kB", 7, 0);
+    EXPECT_EQ(free_huge_page_bytes(directory.path()), (2u << 30) + 7 * 65536ull);
+    const auto pools = huge_pools(directory.path());
+    ASSERT_EQ(pools.size(), 3u);
+    EXPECT_EQ(pools[0].page, 65536u);
+    EXPECT_EQ(pools[1].pages, 0u);
+    EXPECT_TRUE(huge_pools("/nowhere").empty());
+}
+
+TEST(HugePages, SaidToBeFreeButRefusedAreNotCountedOn) {
+    const HugePool boast{2u << 20, uint64_t(1) << 24};  // 32 TiB
+    EXPECT_FALSE(huge_pages_obtainable(uint64_t(1) << 45, {&boast, 1}));
+    EXPECT_FALSE(huge_pages_obtainable(1, {}));
+    EXPECT_TRUE(huge_pages_obtainable(0, {&boast, 1}));
 }
 
 TEST(InstanceTap, NamesFitAndStayApart) {
