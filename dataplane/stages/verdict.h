@@ -113,8 +113,10 @@ inline constexpr std::array kVerdicts = {
                 "the port's transmit queue was full"},
     VerdictInfo{Verdict::drop_no_memory, Outcome::dropped, "drop_no_memory",
                 "no room in the packet for an added header"},
-    VerdictInfo{Verdict::drop_no_kernel, Outcome::dropped, "drop_no_kernel",
-                "for the kernel, but the port has no way into it or the way was full"},
+    VerdictInfo{
+        Verdict::drop_no_kernel, Outcome::dropped, "drop_no_kernel",
+        "for the kernel, but the port has no way into it or the way was full (what the kernel "
+        "itself refuses afterwards counts as handed over, and is logged)"},
 };
 
 static_assert(
