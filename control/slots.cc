@@ -11,11 +11,9 @@ namespace {
 struct Owner {  // the layout of BackendRecord::reserved
     Address address;
     be16 port;
-    Protocol protocol;
-    uint8_t unused;
+    uint8_t unused[2];
     uint32_t service_slot, service_generation;
     uint32_t removed_in[2];
-    uint32_t spare;
 };
 static_assert(sizeof(Owner) == sizeof(shm::BackendRecord::reserved));
 
@@ -56,6 +54,7 @@ public:
                 auto slot = take_backend({s.key, b.key}, *service);
                 if (!slot) return tl::unexpected(slot.error());
                 mark(backends, *slot);
+                slots_.backends[*slot].forward = b.forward;
             }
         }
         for (size_t i = 0; i < slots_.services.size(); ++i)
@@ -134,13 +133,8 @@ private:
         }
         BackendSlot& b = slots_.backends[slot];
         if (++b.generation == 0) b.generation = 1;
-        b = {b.generation,
-             true,
-             key.first,
-             key.second,
-             service_slot,
-             0,
-             at(facts_.backends, slot).counted};
+        b = {b.generation, true,         key.first, key.second,
+             {},           service_slot, 0,         at(facts_.backends, slot).counted};
         return slot;
     }
 
@@ -201,12 +195,12 @@ bool rebase(Slots& slots, const SlotFacts& facts) {
 void remember(const BackendSlot& b, const ServiceSlot& s, shm::BackendRecord& r) {
     const Owner owner{b.service.address,
                       be16::from_host(b.service.port),
-                      b.service.protocol,
-                      0,
+                      {},
                       b.service_slot,
                       s.generation,
-                      {uint32_t(b.removed_in), uint32_t(b.removed_in >> 32)},
-                      0};
+                      {uint32_t(b.removed_in), uint32_t(b.removed_in >> 32)}};
+    r.protocol = b.service.protocol;
+    r.forward = b.forward;
     std::memcpy(r.reserved, &owner, sizeof owner);
 }
 
@@ -223,10 +217,11 @@ Slots recover_slots(const shm::Services& from) {
             service_at(s.slot) = {
                 s.slot_generation, true, {s.address, s.port.host(), s.protocol}, s.base};
     for (const shm::BackendRecord& r : from.backends) {
-        BackendSlot b{r.generation, r.present != 0, {}, {r.address, r.port.host()}, 0, 0, r.base};
+        BackendSlot b{r.generation, r.present != 0, {}, {r.address, r.port.host()}, r.forward, 0, 0,
+                      r.base};
         Owner owner;
         std::memcpy(&owner, r.reserved, sizeof owner);
-        b.service = {owner.address, owner.port.host(), owner.protocol};
+        b.service = {owner.address, owner.port.host(), r.protocol};
         b.service_slot = owner.service_slot;
         b.removed_in = uint64_t(owner.removed_in[1]) << 32 | owner.removed_in[0];
         if (b.generation != 0 && b.service_slot < kMost) {

@@ -30,6 +30,7 @@ struct BackendSlot {
     bool present = false;
     ServiceKey service;  ///< of the owner, or of the last one
     Endpoint backend;
+    shm::Forward forward = shm::Forward::nat;  ///< of the owner, or of the last one
     uint32_t service_slot = 0;
     uint64_t removed_in = 0;  ///< the services generation that first lacked it
     shm::CounterBase base;
@@ -77,7 +78,8 @@ private:
 /// Clears bases that lie above what is counted: the counters were made anew. True if any was.
 bool rebase(Slots&, const SlotFacts&);
 
-/// What a backend record carries of its owner in `reserved`, so that a removed one is known again.
+/// What a backend record carries of its owner (protocol, forward and `reserved`), so that a removed
+/// one is known again.
 void remember(const BackendSlot&, const ServiceSlot&, shm::BackendRecord&);
 /// The assignment that a generation was compiled with.
 Slots recover_slots(const shm::Services&);

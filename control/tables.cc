@@ -66,7 +66,6 @@ shm::BackendRecord backend_record(const Destination& d, const BackendSlot& slot,
     shm::BackendRecord r{};
     r.address = d.key.address;
     r.port = be16::from_host(d.key.port);
-    r.forward = d.forward;
     r.present = 1;
     r.generation = slot.generation;
     r.service = service;

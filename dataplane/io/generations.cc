@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 #include <filesystem>
+#include <iterator>
 
 namespace torii::io {
 namespace {
@@ -128,17 +129,41 @@ void Generations::remove_older(const Generation& current) const {
     }
 }
 
-xdp::SteeringSet steering_of(const stages::View& view) {
+std::vector<uint32_t> leavers(const stages::View& view, const shm::Counters& counters) {
+    std::vector<uint32_t> slots;
+    const size_t end = std::min<size_t>(view.services.backends.size(), counters.backend_slots());
+    for (uint32_t i = 0; i < end; ++i) {
+        const shm::BackendRecord& b = view.services.backends[i];
+        if (b.present || b.generation == 0 || b.forward != shm::Forward::nat) continue;
+        uint64_t connections = 0;  // the shares of the workers wrap around, their sum does not
+        for (uint32_t w = 0; w < counters.workers(); ++w) {
+            const shm::Row& row = counters.backends(w)[i];
+            connections += row.active.get() + row.inactive.get();
+        }
+        if (connections != 0) slots.push_back(i);
+    }
+    return slots;
+}
+
+std::vector<uint32_t> either_of(const std::vector<uint32_t>& a, const std::vector<uint32_t>& b) {
+    std::vector<uint32_t> slots;
+    std::ranges::set_union(a, b, std::back_inserter(slots));
+    return slots;
+}
+
+xdp::SteeringSet steering_of(const stages::View& view, std::span<const uint32_t> leavers) {
     xdp::SteeringSet set;
     for (const shm::ServiceRecord& s : view.services.services) {
         set.services.push_back({s.address, s.port.host(), s.protocol});
         set.vips.push_back(s.address);
     }
     for (const shm::BackendRecord& b : view.services.backends) {
-        if (!b.present || b.forward != shm::Forward::nat) continue;
-        if (b.service >= view.services.services.size()) continue;
-        set.backends.push_back(
-            {b.address, b.port.host(), view.services.services[b.service].protocol});
+        if (b.present && b.forward == shm::Forward::nat)
+            set.backends.push_back({b.address, b.port.host(), b.protocol});
+    }
+    for (const uint32_t i : leavers) {
+        const shm::BackendRecord& b = view.services.backends[i];
+        set.backends.push_back({b.address, b.port.host(), b.protocol});
     }
     for (const shm::LocalRecord& l : view.routes.locals)
         if (l.address != Address{} && !view.services.is_vip(l.address))

@@ -5,10 +5,12 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "dataplane/shm/control_block.h"
+#include "dataplane/shm/counters.h"
 #include "dataplane/stages/view.h"
 #include "dataplane/xdp/steering.h"
 
@@ -54,9 +56,16 @@ private:
     uint64_t refused_services_ = 0, refused_routes_ = 0;
 };
 
-/// What the ports take from the kernel for a View: its services, the replies of NAT backends, and
-/// what stays the host's.
-xdp::SteeringSet steering_of(const stages::View&);
+/// The slots, ascending, of removed NAT backends that connections still refer to. Their replies are
+/// translated until those end, as in LVS: the kernel would send them on as they are, and the client
+/// would answer with resets. A sum over workers that change it meanwhile may be wrong for a moment;
+/// who must not miss a slot asks twice and takes either_of() both answers.
+std::vector<uint32_t> leavers(const stages::View&, const shm::Counters&);
+std::vector<uint32_t> either_of(const std::vector<uint32_t>&, const std::vector<uint32_t>&);
+
+/// What the ports take from the kernel for a View: its services, the replies of NAT backends and of
+/// the View's `leavers`, and what stays the host's.
+xdp::SteeringSet steering_of(const stages::View&, std::span<const uint32_t> leavers = {});
 /// Everything that either wants; the host's own addresses of both.
 xdp::SteeringSet merged(const xdp::SteeringSet&, const xdp::SteeringSet&);
 bool same(const xdp::SteeringSet&, const xdp::SteeringSet&);

@@ -30,6 +30,7 @@ uint32_t service_slots(const config::Dataplane& d) {
 constexpr int kNapMs = 20;
 constexpr auto kHousekeeping = milliseconds(100);
 constexpr auto kStalled = std::chrono::seconds(1);
+constexpr auto kLookAtLeavers = std::chrono::seconds(1);
 
 flow::HugePages wish(config::Hugepages h) {
     switch (h) {
@@ -105,11 +106,11 @@ Result<> Supervisor::attach() {
     if (!control_map) return tl::unexpected(control_map.error());
     control_map_ = std::move(*control_map);
     control().ready.store(0, std::memory_order_release);
-    auto counters =
+    auto counted =
         shm::Counters::create(location_, worker_count(), service_slots(prepared_.config.dataplane),
                               uint32_t(prepared_.config.dataplane.backends));
-    if (!counters) return tl::unexpected(counters.error());
-    counters_map_ = std::move(*counters);
+    if (!counted) return tl::unexpected(counted.error());
+    counters_map_ = std::move(*counted);
     auto events = shm::create_events(location_, worker_count());
     if (!events) return tl::unexpected(events.error());
     events_map_ = std::move(*events);
@@ -128,7 +129,8 @@ Result<> Supervisor::attach() {
     // former run stays as it is.
     steering_known_ = in_force_.services->number != 0 ||
                       control().services_generation.load(std::memory_order_acquire) == 0;
-    steering_ = steering_of(*in_force_.view);
+    leavers_ = former_leavers_ = leavers(*in_force_.view, counters());
+    steering_ = steering_of(*in_force_.view, leavers_);
     return {};
 }
 
@@ -173,6 +175,7 @@ Result<> Supervisor::open_ports() {
             f.name, config::to_string(f.driver), in_quotes(f.interface), to_string(f.mac), f.mtu,
             f.receive.size(), f.transmit.size());
     }
+    steered_ = steering_known_;
     auto kernel =
         KernelPath::open({prepared_.config.instance, facts_of(ports_), worker_count(), pool_});
     if (!kernel) return tl::unexpected(kernel.error());
@@ -212,7 +215,7 @@ Result<> Supervisor::start_workers() {
         setup.transmit = queues_->transmit_of(w);
         setup.longest_sleep_ns = uint64_t(d.idle.count()) * 1'000;
         setup.table = table_.get();
-        setup.counters = shm::Counters(counters_map_.data());
+        setup.counters = counters();
         setup.events = &shm::ring_of(events_map_, w);
         setup.kernel = kernel_.get();
         setup.service_slots = service_slots(d);
@@ -233,7 +236,7 @@ Result<> Supervisor::start_workers() {
 
 void Supervisor::run(int stop_fd) {
     ::sd_notify(0, "READY=1");
-    auto housekeeping = steady_clock::now();
+    auto housekeeping = steady_clock::now(), looked_at_leavers = housekeeping;
     pollfd stop_signal{stop_fd, POLLIN, 0};
     // net_tap sends itself signals, so an interrupted poll() says nothing.
     while (::poll(&stop_signal, 1, 0) <= 0) {
@@ -242,6 +245,10 @@ void Supervisor::run(int stop_fd) {
         if (const auto now = steady_clock::now(); now - housekeeping >= kHousekeeping) {
             housekeeping = now;
             table_->housekeeping();
+            if (now - looked_at_leavers >= kLookAtLeavers) {
+                looked_at_leavers = now;
+                look_at_leavers();
+            }
         }
         shm::wait_published(control(), seen, kNapMs);
     }
@@ -256,17 +263,18 @@ void Supervisor::look_for_generation() {
     if (next) put_in_force(std::move(*next));
 }
 
-// Nothing that either generation wants reaches the kernel on the way from one to the other.
+// Nothing that either generation wants reaches the kernel on the way from one to the other. What
+// the next one removes may get connections until every worker has passed to it.
 void Supervisor::put_in_force(Generation next) {
-    const xdp::SteeringSet wanted = steering_of(*next.view);
-    const bool turns = !same(wanted, steering_) || !steering_known_;
-    if (turns) steer(merged(steering_, wanted));
+    steering_known_ = steering_known_ || next.services->number != 0;
+    const auto before = leavers(*next.view, counters());
+    steer(merged(steering_, steering_of(*next.view, before)));
     for (auto& worker : workers_) worker->use(next.view.get());
     wait_settled();
     in_force_ = std::move(next);
-    if (turns) steer(wanted);
-    steering_ = wanted;
-    steering_known_ = steering_known_ || in_force_.services->number != 0;
+    leavers_ = either_of(before, leavers(*in_force_.view, counters()));
+    former_leavers_ = leavers_;
+    steer(steering_of(*in_force_.view, leavers_));
     shm::ControlBlock& c = control();
     c.services_in_force.store(in_force_.services->number, std::memory_order_release);
     c.routes_in_force.store(in_force_.routes->number, std::memory_order_release);
@@ -275,7 +283,20 @@ void Supervisor::put_in_force(Generation next) {
                   in_force_.services->number, in_force_.routes->number);
 }
 
+// Gives the replies of removed backends back to the kernel once their connections have ended, which
+// is so when two looks find none.
+void Supervisor::look_at_leavers() {
+    if (leavers_.empty()) return;
+    auto now = leavers(*in_force_.view, counters());
+    leavers_ = either_of(former_leavers_, now);
+    former_leavers_ = std::move(now);
+    steer(steering_of(*in_force_.view, leavers_));
+}
+
 void Supervisor::steer(const xdp::SteeringSet& set) {
+    if (!steering_known_ || (steered_ && same(set, steering_))) return;
+    steering_ = set;
+    steered_ = true;
     for (auto& port : ports_)
         if (auto ok = port->steer(set); !ok)
             spdlog::error("event=steering_failed port={} message={}", port->facts().name,

@@ -45,9 +45,11 @@ private:
     void describe_ports();
     void look_for_generation();
     void put_in_force(Generation next);
+    void look_at_leavers();
     void steer(const xdp::SteeringSet&);
     void wait_settled();
     shm::ControlBlock& control() { return shm::control_of(control_map_); }
+    shm::Counters counters() { return shm::Counters(counters_map_.data()); }
     unsigned worker_count() const { return unsigned(prepared_.cores.size()); }
 
     const Preparation& prepared_;
@@ -60,7 +62,10 @@ private:
     std::optional<Generations> generations_;
     Generation in_force_;
     xdp::SteeringSet steering_;
-    bool steering_known_ = false;  ///< a generation told what to steer
+    bool steering_known_ = false;           ///< a generation told what to steer
+    bool steered_ = false;                  ///< the ports have been told `steering_`
+    std::vector<uint32_t> leavers_;         ///< removed backends whose replies are steered
+    std::vector<uint32_t> former_leavers_;  ///< what the last look found
     rte_mempool* pool_ = nullptr;
     std::vector<std::unique_ptr<Port>> ports_;
     std::unique_ptr<KernelPath> kernel_;

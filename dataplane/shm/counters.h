@@ -80,6 +80,7 @@ public:
 
     const CountersHeader& header() const { return *reinterpret_cast<const CountersHeader*>(base_); }
     uint32_t workers() const { return header().workers; }
+    uint32_t backend_slots() const { return header().backend_slots; }
     WorkerCounters& worker(uint32_t w) const {
         return *reinterpret_cast<WorkerCounters*>(block(w));
     }

@@ -70,7 +70,7 @@ Result<Services> Services::view(std::span<const std::byte> object) {
         const BackendRecord& b = s.backends[i];
         if (!b.present) continue;
         if (b.service >= s.services.size() || b.generation == 0 || uint8_t(b.forward) > 3 ||
-            !inside<char>(b.name, size))
+            b.protocol != s.services[b.service].protocol || !inside<char>(b.name, size))
             return refuse(fmt::format("backend {} is malformed", i));
     }
     return s;
@@ -119,6 +119,7 @@ Result<std::vector<std::byte>> build(const ServicesDescription& d) {
         if (r.present && (r.service >= services.size() || r.generation == 0))
             return fail(Errc::invalid,
                         fmt::format("backend slot {} is malformed", backends.size()));
+        if (r.present) r.protocol = services[r.service].protocol;
         r.name = out.append(b.name);
         backends.push_back(r);
     }

@@ -43,8 +43,10 @@ struct BackendRecord {
     uint32_t weight;        ///< 0..65535, what LVS shows
     uint32_t upper, lower;  ///< connection thresholds; 0 = none
     CounterBase base;
-    Section name;  ///< char; the server's name in the configuration, or empty
-    uint32_t reserved[10];
+    Section name;       ///< char; the server's name in the configuration, or empty
+    Protocol protocol;  ///< of its service; what a removed one had, as forward is
+    uint8_t reserved0[3];
+    uint32_t reserved[9];
 };
 static_assert(sizeof(BackendRecord) == 128);
 
@@ -83,7 +85,8 @@ struct ServicesHeader {
 inline constexpr uint64_t kServicesLayout =
     layout_hash({sizeof(ServicesHeader), sizeof(ServiceRecord), sizeof(BackendRecord),
                  offsetof(ServiceRecord, targets), offsetof(ServiceRecord, change_seq),
-                 offsetof(BackendRecord, generation), offsetof(BackendRecord, base)});
+                 offsetof(BackendRecord, generation), offsetof(BackendRecord, base),
+                 offsetof(BackendRecord, protocol)});
 
 /// Mixes an address, port and protocol for service_index; and an address for vips.
 inline uint32_t mix(const Address& a, uint16_t raw_port = 0, uint8_t protocol = 0) {
@@ -157,8 +160,9 @@ struct ServicesDescription {
     std::vector<ServiceDescription> services;
     std::vector<BackendDescription> backends;  ///< index = slot; unused slots have present = 0
 };
-/// The whole object, unstamped (write_immutable stamps it; tests call stamp_buffer). Fails when an
-/// index is out of range, a service is there twice, or the result exceeds 4 GiB.
+/// A present backend's protocol is filled in from its service. The whole object, unstamped
+/// (write_immutable stamps it; tests call stamp_buffer). Fails when an index is out of range, a
+/// service is there twice, or the result exceeds 4 GiB.
 Result<std::vector<std::byte>> build(const ServicesDescription&);
 
 }  // namespace torii::shm

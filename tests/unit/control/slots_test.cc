@@ -84,6 +84,21 @@ TEST_F(Slotted, ABackendThatComesBackToItsConnectionsGetsSlotAndGenerationBack) 
     EXPECT_EQ(fresh.backends[slot(fresh, kA)].generation, 2u);
 }
 
+TEST_F(Slotted, ARemovedBackendRemembersItsForwardingAndAnEditedOneHasTheNewOne) {
+    Desired d = with({kA, kB});
+    d.services[0].destinations[0].forward = shm::Forward::dr;
+    const Slots first = step({}, d);
+    EXPECT_EQ(first.backends[0].forward, shm::Forward::dr);
+    EXPECT_EQ(first.backends[1].forward, shm::Forward::nat);
+    d.services[0].destinations[1].forward = shm::Forward::tunnel;
+    const Slots edited = step(first, d);
+    EXPECT_EQ(edited.backends[1].forward, shm::Forward::tunnel);
+    const Slots none = step(edited, {});
+    EXPECT_FALSE(none.backends[0].present);
+    EXPECT_EQ(none.backends[0].forward, shm::Forward::dr);
+    EXPECT_EQ(none.backends[1].forward, shm::Forward::tunnel);
+}
+
 TEST_F(Slotted, AServiceThatComesBackToItsConnectionsKeepsItsSlotButIsANewOne) {
     std::vector<Usage> used(1);
     used[0].references = 1;

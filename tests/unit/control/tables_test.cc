@@ -105,6 +105,25 @@ TEST(Tables, ARestartRecoversEverythingAndChangesNothing) {
     EXPECT_EQ(back.slots.backends[1].generation, 1u);
 }
 
+TEST(Tables, WhatWasRemovedKeepsProtocolAndForwardAlsoOverTheRestart) {
+    const Tables all = must(plan({}, desired(config_of(kFile)), {.generation = 1}));
+    const Tables none = must(plan(all, {}, {.generation = 2}));
+    for (const Tables& t : {all, none, reread(none)}) {
+        const auto bytes = shm::build(compile(t));
+        ASSERT_TRUE(bytes);
+        const auto view = shm::Services::view(*bytes);
+        ASSERT_TRUE(view) << view.error().message;
+        ASSERT_EQ(view->backends.size(), 5u);
+        for (size_t i = 0; i < 5; ++i) {
+            const shm::BackendRecord& r = view->backends[i];
+            const bool www = i < 3;
+            EXPECT_EQ(r.protocol, www ? Protocol::tcp : Protocol::udp) << i;
+            EXPECT_EQ(r.forward, www ? shm::Forward::nat : shm::Forward::dr) << i;
+        }
+    }
+    EXPECT_EQ(reread(none).slots, none.slots);
+}
+
 TEST(Tables, AReloadIsRemovalsThenEditsThenAdditions) {
     Tables t = must(plan({}, desired(config_of(kFile)), {.generation = 1}));
     Desired next = t.desired;

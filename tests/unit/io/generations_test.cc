@@ -47,7 +47,10 @@ protected:
         return d;
     }
     void publish_services(uint64_t number, const char* vip) {
-        auto bytes = *shm::build(services_of(number, vip));
+        publish(number, services_of(number, vip));
+    }
+    void publish(uint64_t number, const shm::ServicesDescription& d) {
+        auto bytes = *shm::build(d);
         ASSERT_TRUE(shm::write_immutable(location_.generation("services", number),
                                          shm::Kind::services, shm::kServicesLayout, bytes));
         control_.services_generation.store(number);
@@ -168,6 +171,48 @@ TEST_F(GenerationsTest, SteeringIsServicesNatBackendsAndTheHostsOtherAddresses) 
     EXPECT_THAT(set.locals, ElementsAre(address("192.0.2.1")));
     EXPECT_THAT(set.backends,
                 ElementsAre(xdp::ServiceKey{address("10.0.0.1"), 8080, Protocol::tcp}));
+}
+
+// Slot 0 is present; the others were removed.
+TEST_F(GenerationsTest, SteeringKeepsRemovedNatBackendsAsLongAsConnectionsReferToThem) {
+    auto d = services_of(1, "192.0.2.10");
+    const auto removed = [&](const char* a, shm::Forward forward, uint32_t generation) {
+        shm::BackendDescription b;
+        b.record.generation = generation;
+        b.record.address = address(a);
+        b.record.port = be16::from_host(53);
+        b.record.protocol = Protocol::udp;
+        b.record.forward = forward;
+        d.backends.push_back(b);
+    };
+    removed("10.0.0.3", shm::Forward::nat, 4);
+    removed("10.0.0.4", shm::Forward::dr, 1);
+    removed("10.0.0.5", shm::Forward::nat, 0);  // never anybody's
+    removed("10.0.0.6", shm::Forward::nat, 1);
+    removed("10.0.0.7", shm::Forward::nat, 1);  // has no counters
+    publish(1, d);
+    ASSERT_TRUE(take()) << complaint_;
+    const stages::View& view = *current_.view;
+    shm::Mapping map = *shm::Counters::create(location_, 2, 4, 6);
+    const shm::Counters counters(map.data());
+    EXPECT_THAT(leavers(view, counters), ElementsAre());
+    for (uint32_t slot = 0; slot < 6; ++slot) counters.backends(1)[slot].active.set(1);
+    EXPECT_THAT(leavers(view, counters), ElementsAre(2u, 5u));
+    counters.backends(0)[2].active.set(uint64_t(-1));  // began at one worker, ended at the other
+    counters.backends(0)[5].inactive.set(1);
+    counters.backends(1)[5].active.set(0);
+    EXPECT_THAT(leavers(view, counters), ElementsAre(5u));
+    EXPECT_THAT(steering_of(view, leavers(view, counters)).backends,
+                ElementsAre(xdp::ServiceKey{address("10.0.0.1"), 8080, Protocol::tcp},
+                            xdp::ServiceKey{address("10.0.0.6"), 53, Protocol::udp}));
+    counters.backends(0)[5].inactive.set(0);
+    EXPECT_THAT(steering_of(view, leavers(view, counters)).backends,
+                ElementsAre(xdp::ServiceKey{address("10.0.0.1"), 8080, Protocol::tcp}));
+}
+
+TEST(Steering, TwoLooksAtLeaversAreJoined) {
+    EXPECT_THAT(either_of({1, 4}, {2, 4, 7}), ElementsAre(1u, 2u, 4u, 7u));
+    EXPECT_THAT(either_of({}, {}), ElementsAre());
 }
 
 TEST(Steering, MergedHasBothWithoutRepetition) {
