@@ -2,19 +2,20 @@
 // The Internet checksum (RFC 1071) and its incremental update (RFC 1624, equation 3). All words are
 // raw: the ones' complement sum does not depend on byte order.
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 
 namespace torii::stages {
 
-/// Folds a sum of words into 16 bits.
+/// Folds a sum of words into 16 bits. A number plus itself with its halves exchanged has the sum of
+/// the halves in its upper half, the carry of that sum already added.
 constexpr uint16_t fold_sum(uint64_t sum) {
-    sum = (sum & 0xffffffff) + (sum >> 32);
-    sum = (sum & 0xffff) + (sum >> 16);
-    sum = (sum & 0xffff) + (sum >> 16);
-    sum = (sum & 0xffff) + (sum >> 16);
-    return uint16_t(sum);
+    sum += std::rotl(sum, 32);
+    auto half = uint32_t(sum >> 32);
+    half += std::rotl(half, 16);
+    return uint16_t(half >> 16);
 }
 
 /// Unfolded sum over bytes; an odd last byte counts as if followed by zero.
@@ -79,13 +80,14 @@ inline uint64_t pseudo4(const void* addresses, uint16_t length, uint8_t protocol
     return sum_bytes(addresses, 8) + __builtin_bswap16(length) + (uint64_t(protocol) << 8);
 }
 
-/// The same of an IPv4 header, which nearly always has 20 bytes.
+/// The same of an IPv4 header, which nearly always has 20 bytes. Folding divides by 0xffff: the
+/// rest is 0 for a good sum (a header, whose first byte is never 0, does not add up to 0 itself).
 inline bool ipv4_header_ok(const void* header, size_t length) {
     uint32_t words[5];
     std::memcpy(words, header, sizeof words);
     const uint64_t sum = uint64_t(words[0]) + words[1] + words[2] + words[3] + words[4];
     if (length == sizeof words) [[likely]]
-        return fold_sum(sum) == 0xffff;
+        return sum % 0xffff == 0;
     return checksum_ok(static_cast<const char*>(header) + sizeof words, length - sizeof words, sum);
 }
 
