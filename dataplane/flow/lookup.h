@@ -106,7 +106,9 @@ inline uint32_t Table::Worker::find4(bool reply, uint32_t candidate, uint64_t ha
     const uint64_t p = detail::wanted_ports(reply, protocol, client_port, other_port);
     const uint64_t mask = detail::ports_mask(reply);
     return find(candidate, hash, [&](const Cell4& c) {
-        const uint32_t there = either(reply, c.backend_address, c.virtual_address);
+        static_assert(offsetof(Cell4, backend_address) == offsetof(Cell4, virtual_address) + 4);
+        const auto there = detail::load<uint32_t>(
+            reinterpret_cast<const std::byte*>(&c.virtual_address) + reply * 4u);
         return (((detail::ports(c.head) ^ p) & mask) | (c.client ^ client) | (there ^ other)) == 0;
     });
 }

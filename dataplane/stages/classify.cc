@@ -1,7 +1,8 @@
 // classify: which connection, or else which service, a packet belongs to. In three passes, so that
 // the table's cache lines of a whole burst are on their way at once.
 
-#include "config/base/either.h"
+#include <bit>
+
 #include "dataplane/stages/headers.h"
 #include "dataplane/stages/stages.h"
 
@@ -34,49 +35,52 @@ bool martian6(const uint8_t* source, const uint8_t* destination) {
     return s.multicast() || s.loopback_or_unspecified() || s.mapped() || d.mapped() || s == d;
 }
 
-bool martian(const Packet& p) {
-    if (!p.ipv6) {
-        const auto* ip = p.at<wire::Ipv4>(p.l3);
-        return martian4(ip->source, ip->destination);
-    }
-    const auto* ip = p.at<wire::Ipv6>(p.l3);
-    return martian6(ip->source, ip->destination);
-}
-
-// The two ends of a packet, as the side it is taken for says; chosen without a branch.
-struct Ends {
+// The ends of a packet as the side says that it is taken for: the client's half, then the other.
+// {source, destination} of a reply are exchanged by a rotation, without a branch.
+struct Ports {
     uint16_t client, other;
 };
-Ends ports_of(const Packet& p, bool reply) {
-    const uint16_t from = p.source_port.raw(), to = p.destination_port.raw();
-    return {either(reply, to, from), either(reply, from, to)};
+Ports ports_of(const Packet& p, bool reply) {
+    static_assert(offsetof(Packet, destination_port) == offsetof(Packet, source_port) + 2);
+    uint32_t both;
+    std::memcpy(&both, &p.source_port, sizeof both);
+    both = std::rotr(both, int(reply) * 16);
+    return {uint16_t(both), uint16_t(both >> 16)};
+}
+struct Ends4 {
+    uint32_t client, other;
+};
+Ends4 ends4(const Packet& p, bool reply) {
+    uint64_t both;
+    std::memcpy(&both, &p.at<wire::Ipv4>(p.l3)->source, sizeof both);
+    both = std::rotr(both, int(reply) * 32);
+    return {uint32_t(both), uint32_t(both >> 32)};
+}
+struct Ends6 {
+    const uint8_t *client, *other;
+};
+Ends6 ends6(const Packet& p, bool reply) {
+    const auto* ip = p.at<wire::Ipv6>(p.l3);
+    return {ip->source + reply * 16, ip->destination - reply * 16};
 }
 
-uint64_t hash_side(const Context& c, const Packet& p, bool reply) {
+[[gnu::always_inline]] inline uint64_t hash_side(const Context& c, const Packet& p, bool reply) {
     const uint16_t port = ports_of(p, reply).client;
-    if (!p.ipv6) {
-        const auto* ip = p.at<wire::Ipv4>(p.l3);
-        const uint32_t source = ip->source, destination = ip->destination;
-        return flow::hash4(c.state.seed, p.protocol, either(reply, destination, source), port);
-    }
-    const auto* ip = p.at<wire::Ipv6>(p.l3);
-    return flow::hash6(c.state.seed, p.protocol, either(reply, ip->destination, ip->source), port);
+    return p.ipv6 ? flow::hash6(c.state.seed, p.protocol, ends6(p, reply).client, port)
+                  : flow::hash4(c.state.seed, p.protocol, ends4(p, reply).client, port);
 }
 
-uint32_t find_side(const Context& c, const Packet& p, bool reply,
-                   uint32_t candidate = flow::kNone) {
-    const Ends ports = ports_of(p, reply);
+[[gnu::always_inline]] inline uint32_t find_side(const Context& c, const Packet& p, bool reply,
+                                                 uint32_t candidate = flow::kNone) {
+    const Ports ports = ports_of(p, reply);
     if (!p.ipv6) {
-        const auto* ip = p.at<wire::Ipv4>(p.l3);
-        const uint32_t source = ip->source, destination = ip->destination;
-        return c.flows.find4(reply, candidate, p.hash, p.protocol,
-                             either(reply, destination, source), ports.client,
-                             either(reply, source, destination), ports.other);
+        const Ends4 ends = ends4(p, reply);
+        return c.flows.find4(reply, candidate, p.hash, p.protocol, ends.client, ports.client,
+                             ends.other, ports.other);
     }
-    const auto* ip = p.at<wire::Ipv6>(p.l3);
-    return c.flows.find6(reply, candidate, p.hash, p.protocol,
-                         either(reply, ip->destination, ip->source), ports.client,
-                         either(reply, ip->source, ip->destination), ports.other);
+    const Ends6 ends = ends6(p, reply);
+    return c.flows.find6(reply, candidate, p.hash, p.protocol, ends.client, ports.client,
+                         ends.other, ports.other);
 }
 
 void fragment(const View& view, Packet& p) {
@@ -88,27 +92,32 @@ void fragment(const View& view, Packet& p) {
 
 // The likelier direction, the hash of that side, and the bucket on its way.
 void aim(Context& c, Packet& p) {
-    const bool vip =
-        c.view.may_be_vip(p.ipv6 ? View::filter_bit6(p.at<wire::Ipv6>(p.l3)->destination)
-                                 : View::filter_bit4(p.at<wire::Ipv4>(p.l3)->destination));
+    bool vip, odd;
+    if (!p.ipv6) {
+        const Ends4 ends = ends4(p, false);
+        vip = c.view.may_be_vip(View::filter_bit4(ends.other));
+        odd = martian4(ends.client, ends.other);
+    } else {
+        const Ends6 ends = ends6(p, false);
+        vip = c.view.may_be_vip(View::filter_bit6(ends.other));
+        odd = martian6(ends.client, ends.other);
+    }
     if (p.is_fragment) [[unlikely]]
         return fragment(c.view, p);
-    if (martian(p) && c.view.services.is_vip(destination_of(p))) [[unlikely]]
+    if (odd && c.view.services.is_vip(destination_of(p))) [[unlikely]]
         return p.close(Verdict::drop_martian);
     p.direction = Direction(!vip);
     if (p.is_icmp_error) [[unlikely]]
         return;
-    p.hash = hash_side(c, p, !vip);
-    c.flows.prefetch_bucket(p.hash);
+    const uint64_t hash = hash_side(c, p, !vip);
+    p.hash = hash;
+    c.flows.prefetch_bucket(hash);
 }
 
 bool is_reply(const Packet& p) { return p.direction == Direction::reply; }
 
-// `p.entry` is the candidate whose line has been sent for.
-void look_up(Context& c, Packet& p) {
-    p.entry = find_side(c, p, is_reply(p), p.entry);
-    if (p.entry != flow::kNone) [[likely]]
-        return;
+// Not a connection as the packet was taken for: the other side, else the service.
+[[gnu::noinline]] void look_further(Context& c, Packet& p) {
     const Direction guess = p.direction;
     const uint64_t guess_hash = p.hash;
     p.direction = guess == Direction::request ? Direction::reply : Direction::request;
@@ -118,6 +127,13 @@ void look_up(Context& c, Packet& p) {
     p.direction = Direction::request;
     if (guess == Direction::request) p.hash = guess_hash;
     if (!find_service(c.view, p)) p.close(Verdict::kernel_not_ours);
+}
+
+// `p.entry` is the candidate whose line has been sent for.
+void look_up(Context& c, Packet& p) {
+    p.entry = find_side(c, p, is_reply(p), p.entry);
+    if (p.entry == flow::kNone) [[unlikely]]
+        look_further(c, p);
 }
 
 }  // namespace
