@@ -13,20 +13,22 @@ constexpr std::array kStages = {
     Stage{"parse", "bytes -> offsets, ports",
           [](Context&, std::span<Packet> b) { stages::parse(b); }},
     Stage{"classify", "addresses -> connection, else service", stages::classify},
-    Stage{"relate_icmp", "quoted packet -> connection", stages::relate_icmp},
+    Stage{"relate_icmp", "quoted packet -> connection", stages::relate_icmp, stages::kIcmpErrors},
     Stage{"track", "flags -> state, backend", stages::track},
-    Stage{"schedule", "service -> backend, new connection", stages::schedule},
+    Stage{"schedule", "service -> backend, new connection", stages::schedule, stages::kUnknown},
     Stage{"find_next_hop", "backend, client -> next hop", stages::find_next_hop},
     Stage{"check_limits", "TTL, MTU -> answered", stages::check_limits},
     Stage{"forward_nat", "NAT -> addresses, ports, checksums", stages::forward_nat},
-    Stage{"forward_dr", "direct routing -> TTL", stages::forward_dr},
+    Stage{"forward_dr", "direct routing -> TTL", stages::forward_dr, stages::kNotNat},
     Stage{"send", "next hop -> link header, port, verdict", stages::send},
 };
 
 }  // namespace
 
 void process(Context& c, std::span<Packet> burst) {
-    for (const Stage& stage : kStages) stage.run(c, burst);
+    c.found = 0;
+    for (const Stage& stage : kStages)
+        if (stage.only == 0 || (stage.only & c.found)) stage.run(c, burst);
 }
 
 std::span<const Stage> stages_in_order() { return kStages; }

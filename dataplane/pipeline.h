@@ -32,6 +32,7 @@ void process(Context&, std::span<Packet> burst);
 struct Stage {
     std::string_view name, does;
     void (*run)(Context&, std::span<Packet>);
+    uint8_t only = 0;  ///< bits of stages::Found: left out of bursts without; 0 = for every burst
 };
 std::span<const Stage> stages_in_order();
 

@@ -1,19 +1,29 @@
 #include "dataplane/stages/account.h"
 
-#include "config/base/either.h"
-
 namespace torii::stages {
 namespace {
 
-void count_row(shm::Row& row, bool request, uint16_t bytes) {
-    either(request, &row.in_packets, &row.out_packets)->add(1);
-    either(request, &row.in_bytes, &row.out_bytes)->add(bytes);
+// The counters of replies follow those of requests, so that a place is computed, not chosen.
+void count_row(shm::Row& row, Direction direction, uint16_t bytes) {
+    static_assert(offsetof(shm::Row, in_bytes) == offsetof(shm::Row, in_packets) + 8 &&
+                  offsetof(shm::Row, out_packets) == offsetof(shm::Row, in_packets) + 16 &&
+                  offsetof(shm::Row, out_bytes) == offsetof(shm::Row, in_packets) + 24);
+    shm::Counter* const packets = &row.in_packets + size_t(direction) * 2;
+    packets[0].add(1);
+    packets[1].add(bytes);
 }
+
+constexpr uint64_t kForwarded = [] {
+    uint64_t verdicts = 0;
+    for (const VerdictInfo& v : kVerdicts)
+        verdicts |= uint64_t(v.outcome == Outcome::forwarded) << size_t(v.id);
+    return verdicts;
+}();
 
 // LVS counts a request as soon as its connection is known, a reply when it has been translated.
 bool counts(const Packet& p) {
     const bool known = (p.backend != ~0u) & (p.service_slot != ~0u);
-    const bool translated = p.held | (info(p.verdict).outcome == Outcome::forwarded);
+    const bool translated = p.held | bool(kForwarded >> size_t(p.verdict) & 1);
     return known & ((p.direction == Direction::request) | translated);
 }
 
@@ -33,10 +43,10 @@ void account(const shm::Counters& counters, uint32_t worker, std::span<const Pac
         else
             ++verdicts[size_t(p.verdict)];
         if (!counts(p)) continue;
-        const bool request = p.direction == Direction::request;
-        if (p.service_slot < service_slots)
-            count_row(services[p.service_slot], request, p.ip_bytes);
-        if (p.backend < backend_slots) count_row(backends[p.backend], request, p.ip_bytes);
+        const Direction direction = p.direction;
+        const uint16_t bytes = p.ip_bytes;
+        if (p.service_slot < service_slots) count_row(services[p.service_slot], direction, bytes);
+        if (p.backend < backend_slots) count_row(backends[p.backend], direction, bytes);
     }
     own.received.add(burst.size());
     if (waiting) own.waiting.add(waiting);

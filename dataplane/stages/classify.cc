@@ -107,8 +107,10 @@ void aim(Context& c, Packet& p) {
     if (odd && c.view.services.is_vip(destination_of(p))) [[unlikely]]
         return p.close(Verdict::drop_martian);
     p.direction = Direction(!vip);
-    if (p.is_icmp_error) [[unlikely]]
+    if (p.is_icmp_error) [[unlikely]] {
+        c.found |= kIcmpErrors;
         return;
+    }
     const uint64_t hash = hash_side(c, p, !vip);
     p.hash = hash;
     c.flows.prefetch_bucket(hash);
@@ -126,6 +128,7 @@ bool is_reply(const Packet& p) { return p.direction == Direction::reply; }
     if (p.entry != flow::kNone) return;
     p.direction = Direction::request;
     if (guess == Direction::request) p.hash = guess_hash;
+    c.found |= kUnknown;
     if (!find_service(c.view, p)) p.close(Verdict::kernel_not_ours);
 }
 

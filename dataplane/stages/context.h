@@ -66,6 +66,14 @@ struct WorkerState {
     uint64_t full_looked_us = 0;
 };
 
+/// What a burst can hold besides requests and replies of known NAT connections. Whoever first knows
+/// of such a packet says so in Context::found; the stages for it are left out of other bursts.
+enum Found : uint8_t {
+    kIcmpErrors = 1,
+    kUnknown = 2,  ///< packets of a service, but of no connection
+    kNotNat = 4,
+};
+
 /// One burst's surroundings. Cheap to make; valid for one call.
 struct Context {
     const View& view;
@@ -76,6 +84,7 @@ struct Context {
     flow::Tick now;          ///< coarse clock, see flow::Tick
     uint64_t now_us;         ///< CLOCK_MONOTONIC or BOOTTIME in microseconds, never going back
     shm::EventRing* events;  ///< this worker's ring, or nullptr
+    uint8_t found = 0;       ///< bits of Found, of the burst under way
 };
 
 }  // namespace torii::stages

@@ -104,6 +104,7 @@ void relate_one(Context& c, Packet& p) {
     p.service = backend->service;
     p.service_slot = head.service_slot;
     p.nat = head.forward == uint8_t(shm::Forward::nat);
+    if (!p.nat) c.found |= kNotNat;
 }
 
 // The quoted packet's own checksum follows its addresses and port, as far as it was quoted.

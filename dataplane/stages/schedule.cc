@@ -45,6 +45,7 @@ bool forward_stateless(Context& c, Packet& p) {
     p.backend = slot;
     p.service_slot = slot_of(c.view, p);
     p.intended = Verdict::stateless;
+    c.found |= kNotNat;
     c.counters.worker(c.worker).table_stateless.add(1);
     return true;
 }
@@ -96,6 +97,7 @@ bool begin(Context& c, Packet& p, uint32_t slot) {
     p.backend = slot;
     p.service_slot = slot_of(c.view, p);
     p.nat = forward == shm::Forward::nat;
+    if (!p.nat) c.found |= kNotNat;
     return true;
 }
 

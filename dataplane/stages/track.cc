@@ -8,9 +8,10 @@ namespace torii::stages {
 namespace {
 
 // The entry is no connection of this packet: what is left is the service.
-void forget(const View& view, Packet& p) {
+void forget(Context& c, Packet& p) {
     p.entry = flow::kNone;
-    if (p.direction == Direction::reply || !find_service(view, p))
+    c.found |= kUnknown;
+    if (p.direction == Direction::reply || !find_service(c.view, p))
         p.close(Verdict::kernel_not_ours);
 }
 
@@ -45,10 +46,10 @@ void follow(Context& c, Packet& p) {
     const uint64_t seen = head.word.load(std::memory_order_acquire);
     const flow::Word word = flow::Word::unpack(seen);
     if (word.phase != flow::Phase::live) [[unlikely]]
-        return forget(c.view, p);
+        return forget(c, p);
     if (reused(p, word)) [[unlikely]] {
         if (c.flows.remove(p.entry)) p.former = head.backend;
-        return forget(c.view, p);
+        return forget(c, p);
     }
     const shm::BackendRecord* backend =
         c.view.services.backend(head.backend, head.backend_generation);
@@ -62,6 +63,7 @@ void follow(Context& c, Packet& p) {
         p.service_slot = head.service_slot;
     }
     p.nat = head.forward == uint8_t(shm::Forward::nat);
+    if (!p.nat) c.found |= kNotNat;
     step(c, p, head, seen);
 }
 
