@@ -79,11 +79,15 @@ constexpr bool tcp_active(TcpState s) {
 }
 
 namespace detail {
-/// tcp_next() of every state for every combination of flags, each in one load.
-using Steps = std::array<std::array<std::array<uint8_t, size_t(TcpState::kCount) + 1>, 16>, 3>;
+/// tcp_next() of every state for every combination of flags, each in one load; the last part is for
+/// UDP, whose state stays. Sixteen columns, so that a place is found by shifts.
+using Steps = std::array<std::array<std::array<uint8_t, 16>, 16>, 4>;
+inline constexpr uint32_t kUdpSide = 3;
 inline constexpr Steps kSteps = [] {
     Steps steps{};
-    for (size_t side = 0; side < steps.size(); ++side)
+    for (size_t flags = 0; flags < 16; ++flags)
+        for (size_t state = 0; state < 16; ++state) steps[kUdpSide][flags][state] = uint8_t(state);
+    for (size_t side = 0; side < kUdpSide; ++side)
         for (size_t flags = 0; flags < 16; ++flags)
             for (size_t state = 0; state < steps[side][flags].size(); ++state)
                 steps[side][flags][state] =
@@ -104,14 +108,12 @@ static_assert(Word{Phase::free, 1, 0, 0}.pack() == 1u << kStateShift &&
 inline uint64_t step(uint64_t word, bool tcp, bool from_server, uint8_t tcp_flags,
                      const shm::Timeouts& timeouts, Tick now) {
     using namespace detail;
-    constexpr uint32_t kAck = 8, kStay = uint32_t(TcpState::established);
     auto low = uint32_t(word);  // phase, state, flags
-    const uint32_t state = either(tcp, low >> kStateShift & 0xff, kStay);
-    const uint32_t flags = either(tcp, flags_index(tcp_flags), kAck);
+    const uint32_t state = low >> kStateShift & 0xff;
     const bool input_only = !from_server & bool(low & uint32_t(kNoOutput) << kFlagsShift);
-    const uint32_t side = uint32_t(from_server) | uint32_t(input_only) << 1;
+    const uint32_t side = either(tcp, uint32_t(from_server) | uint32_t(input_only) << 1, kUdpSide);
     const uint32_t next =
-        kSteps[side][flags][std::min<uint32_t>(state, uint32_t(TcpState::kCount))];
+        kSteps[side][flags_index(tcp_flags)][std::min<uint32_t>(state, uint32_t(TcpState::kCount))];
     low &= ~(uint32_t(kNoOutput * from_server) << kFlagsShift);
     low |= uint32_t(kInactive * !tcp) << kFlagsShift;
     if (next != state) [[unlikely]] {
