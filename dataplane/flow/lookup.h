@@ -73,9 +73,10 @@ inline constexpr uint64_t kReplyMask = 0x00ffffff0000ffffu | kIpv6Bit | kForward
 static_assert(offsetof(Head, client_port) == 24 && uint8_t(shm::Forward::nat) == 0);
 
 inline uint64_t wanted_ports(bool reply, uint8_t protocol, uint16_t client, uint16_t other) {
-    return client | uint64_t(other) << either(reply, 32u, 16u) | uint64_t(protocol) << 48;
+    return client | uint64_t(other) << 16 << reply * 16 | uint64_t(protocol) << 48;
 }
-inline uint64_t ports_mask(bool reply) { return either(reply, kReplyMask, kRequestMask); }
+inline constexpr uint64_t kPortsMasks[2] = {kRequestMask, kReplyMask};
+inline uint64_t ports_mask(bool reply) { return kPortsMasks[reply]; }
 inline uint64_t ports(const Head& h) { return load<uint64_t>(&h.client_port); }
 inline bool same16(const void* x, const void* y) {
     const auto* a = static_cast<const char*>(x);

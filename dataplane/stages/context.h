@@ -41,10 +41,11 @@ struct ServiceState {
 
 /// What one worker last saw the others count on a backend, and its overload flag; by backend slot.
 struct BackendState {
-    uint32_t generation = 0;  ///< whose state this is
+    static constexpr int64_t kNotCounted = INT64_MIN;  ///< there was no threshold then
+    uint32_t generation = 0;                           ///< whose state this is
     bool overloaded = false;
-    uint32_t upper = 0;                ///< the upper threshold when it was last looked at
-    int64_t total = 0;                 ///< all workers' connections when they were last looked at
+    uint32_t upper = 0;  ///< the upper threshold when it was last looked at
+    int64_t total = 0;   ///< all workers' connections when they were last looked at; kNotCounted
     int64_t active = 0, inactive = 0;  ///< sums over the other workers
 };
 

@@ -7,7 +7,7 @@ namespace {
 
 constexpr uint64_t kOthersFresh = 500;  // us that the other workers' counts may be old
 
-BackendState* state_of(Context& c, uint32_t slot) {
+[[gnu::always_inline]] inline BackendState* state_of(Context& c, uint32_t slot) {
     if (slot >= c.state.backends.size() || slot >= c.counters.header().backend_slots)
         return nullptr;
     BackendState& b = c.state.backends[slot];
@@ -34,11 +34,19 @@ bool judge(Context& c, uint32_t slot) {
     const shm::BackendRecord& backend = c.view.services.backends[slot];
     BackendState* b = state_of(c, slot);
     if (!b) return true;
-    if (backend.upper == 0 || backend.upper > b->upper) b->overloaded = false;
+    if (backend.upper == 0) {  // most have none: nothing is counted, and nothing written
+        if (b->total != BackendState::kNotCounted) {
+            b->overloaded = false;
+            b->upper = 0;
+            b->total = BackendState::kNotCounted;
+        }
+        return false;
+    }
+    if (backend.upper > b->upper) b->overloaded = false;
     b->upper = backend.upper;
-    const int64_t total = load_of(c, slot).total, before = b->total;
+    const int64_t total = load_of(c, slot).total;
+    const int64_t before = b->total == BackendState::kNotCounted ? total : b->total;
     b->total = total;
-    if (backend.upper == 0) return false;
     const int64_t low = backend.lower ? backend.lower : backend.upper - backend.upper / 4;
     if (total > before && total >= int64_t(backend.upper)) b->overloaded = true;
     if (total < before && total < low) b->overloaded = false;
