@@ -74,7 +74,7 @@ void ask_for(Context& c, const Packet& p, const shm::NextHop& hop) {
 
 }  // namespace
 
-bool choose_next_hop(Context& c, Packet& p) {
+[[gnu::always_inline]] inline bool choose_inline(Context& c, Packet& p) {
     const bool reply = p.direction == Direction::reply;
     if (p.entry == flow::kNone) [[unlikely]] {
         // Held: rewritten, and its entry may have ended since. Or without one from the beginning.
@@ -88,15 +88,25 @@ bool choose_next_hop(Context& c, Packet& p) {
     return accept(c.view, p, either(reply, uint32_t(known), of_backend(c.view, p)));
 }
 
+bool choose_next_hop(Context& c, Packet& p) { return choose_inline(c, p); }
+
 void find_next_hop(Context& c, std::span<Packet> burst) {
-    each_open(burst, [&](Packet& p) { choose_next_hop(c, p); });
+    each_open(burst, [&](Packet& p) { choose_inline(c, p); });
 }
 
-void send_one(Context& c, Packet& p) {
+[[gnu::always_inline]] inline void send_inline(Context& c, Packet& p) {
     const shm::NextHop& hop = c.view.routes.next_hops[p.next_hop];
-    p.held = !hop.resolved;
-    if (p.held) [[unlikely]]
+    if (!hop.resolved) [[unlikely]] {
+        p.held = true;
         return ask_for(c, p, hop);
+    }
+    const uint16_t vlan = hop.vlan, port = hop.port;
+    if ((vlan == 0) & (p.l3 == sizeof(wire::Ethernet))) [[likely]] {
+        const Verdict verdict = p.intended;
+        std::memcpy(p.data, &hop.destination, 12);
+        p.out_port = port;
+        return p.close(verdict);
+    }
     const uint16_t want = uint16_t(sizeof(wire::Ethernet) + (hop.vlan ? sizeof(wire::Vlan) : 0));
     if (p.l3 != want && !fit_link_header(p, want)) [[unlikely]]
         return p.close(Verdict::drop_no_memory);
@@ -107,12 +117,14 @@ void send_one(Context& c, Packet& p) {
         tag->tci = uint16_t((tag->tci & wire::net16(0xf000)) | wire::net16(hop.vlan & 0xfff));
         p.at<wire::Ethernet>(0)->type = wire::kTypeVlan;
     }
-    p.out_port = hop.port;
+    p.out_port = port;
     p.close(p.intended);
 }
 
+void send_one(Context& c, Packet& p) { send_inline(c, p); }
+
 void send(Context& c, std::span<Packet> burst) {
-    each_open(burst, [&](Packet& p) { send_one(c, p); });
+    each_open(burst, [&](Packet& p) { send_inline(c, p); });
 }
 
 }  // namespace torii::stages
