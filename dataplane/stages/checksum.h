@@ -83,12 +83,16 @@ inline uint64_t pseudo4(const void* addresses, uint16_t length, uint8_t protocol
 /// The same of an IPv4 header, which nearly always has 20 bytes. Folding divides by 0xffff: the
 /// rest is 0 for a good sum (a header, whose first byte is never 0, does not add up to 0 itself).
 inline bool ipv4_header_ok(const void* header, size_t length) {
-    uint32_t words[5];
-    std::memcpy(words, header, sizeof words);
-    const uint64_t sum = uint64_t(words[0]) + words[1] + words[2] + words[3] + words[4];
-    if (length == sizeof words) [[likely]]
+    constexpr size_t kPlain = 20;
+    const auto word = [header](size_t i) {
+        uint32_t w;
+        std::memcpy(&w, static_cast<const char*>(header) + i * 4, sizeof w);
+        return uint64_t(w);
+    };
+    const uint64_t sum = word(0) + word(1) + word(2) + word(3) + word(4);
+    if (length == kPlain) [[likely]]
         return sum % 0xffff == 0;
-    return checksum_ok(static_cast<const char*>(header) + sizeof words, length - sizeof words, sum);
+    return checksum_ok(static_cast<const char*>(header) + kPlain, length - kPlain, sum);
 }
 
 }  // namespace torii::stages
