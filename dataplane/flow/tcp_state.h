@@ -100,6 +100,13 @@ static_assert(Word{Phase::free, 1, 0, 0}.pack() == 1u << kStateShift &&
               Word{Phase::free, 0, 0, 1}.pack() == 1ull << kExpiryShift);
 }  // namespace detail
 
+/// A timeout runs from the next whole second on, so that a busy connection's word changes once a
+/// second and not with every tick: the change is a locked write, and its line has to go back to
+/// memory. A connection lives up to a second longer for it, never shorter.
+constexpr Tick whole_second(Tick now) {
+    return (now + kTicksPerSecond - 1) / kTicksPerSecond * kTicksPerSecond;
+}
+
 /// The word of a connection after a segment: state, kNoOutput, kInactive, and the expiry that the
 /// new state's timeout gives. A new connection starts from state none with kInactive set. UDP has
 /// one state and is always inactive. One path for both, because a worker cannot guess which kind of
@@ -122,7 +129,7 @@ inline uint64_t step(uint64_t word, bool tcp, bool from_server, uint8_t tcp_flag
         low |= uint32_t(kInactive * !tcp_active(TcpState(next))) << kFlagsShift;
     }
     const uint32_t seconds = either(tcp, timeouts.tcp[next], timeouts.udp);
-    return low | uint64_t(now + seconds * kTicksPerSecond) << kExpiryShift;
+    return low | uint64_t(whole_second(now) + seconds * kTicksPerSecond) << kExpiryShift;
 }
 inline Word tcp_step(Word w, bool from_server, uint8_t tcp_flags, const shm::Timeouts& timeouts,
                      Tick now) {

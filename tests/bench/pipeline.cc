@@ -3,10 +3,12 @@
 #include <fmt/format.h>
 
 #include <memory>
+#include <optional>
 #include <random>
 
 #include "tests/bench/cases.h"
 #include "tests/bench/flows.h"
+#include "tests/bench/loop.h"
 #include "tests/bench/port.h"
 
 namespace torii::bench {
@@ -80,6 +82,17 @@ public:
         return double(ns) / double(packets);
     }
 
+    /// The same frames through the least there is; see BareLoop.
+    double loop(MemoryPort& port, BareLoop& loop, double seconds) {
+        uint64_t ns = 0, packets = 0;
+        for (; double(ns) < seconds * 1e9; packets += kFrames) {
+            fill(port, Mix::requests);
+            ns += port.drain(loop);
+        }
+        port.take(Verdict::nat_request);
+        return double(ns) / double(packets);
+    }
+
 private:
     World& world_;
     FrameWriter writer_;
@@ -123,11 +136,16 @@ void measure_one(Report& report, const Effort& effort, MemoryPort& port, WorldSp
     World world(spec);
     establish(world, flows);
     Load load(world, flows);
+    std::optional<BareLoop> bare;
+    if (!spec.ipv6 && spec.forward == shm::Forward::nat) bare.emplace(world, flows);
     for (Case& c : cases) load.run(port, c.mix, effort.seconds / 2);  // warm up
     // Cases and ceiling take turns, so that a neighbour's noise hits them alike.
     for (unsigned r = 0; r < effort.runs; ++r) {
         for (Case& c : cases) c.runs.push_back(load.run(port, c.mix, effort.seconds));
         report.also("ceiling/macswap", "ns/packet", load.ceiling(port, effort.seconds / 10));
+        if (bare)
+            report.also(fmt::format("ceiling/loop/flows={}", flows), "ns/packet",
+                        load.loop(port, *bare, effort.seconds / 4));
     }
     for (Case& c : cases) report.add(c.name, "ns/packet", std::move(c.runs));
 }

@@ -107,6 +107,27 @@ TEST_F(Connection, NothingIsWrittenWhileTheTickStands) {
               flow::Word::unpack(word).expiry + 4);
 }
 
+// A timeout counts from the next whole second: a busy connection is written once a second, and
+// never ends early.
+TEST_F(Connection, NothingIsWrittenTwiceInASecond) {
+    serve(shm::Forward::nat);
+    request(kSyn);
+    world.pass(250);
+    const Sent a = request(kAck);
+    const uint64_t word = world.flows().head(a.packet.entry).word.load();
+    const flow::Tick expiry = flow::Word::unpack(word).expiry;
+    EXPECT_EQ(expiry % flow::kTicksPerSecond, 0u);
+    EXPECT_GE(expiry, world.now + 900 * flow::kTicksPerSecond);
+    for (int tick = 0; tick < 3; ++tick) {
+        world.pass(250);
+        request(kAck);
+        EXPECT_EQ(world.flows().head(a.packet.entry).word.load(), word) << tick;
+    }
+    world.pass(250);
+    request(kAck);
+    EXPECT_NE(world.flows().head(a.packet.entry).word.load(), word);
+}
+
 TEST_F(Connection, OnlyASynBeginsOne) {
     serve(shm::Forward::nat);
     for (int flags = 0; flags < 64; ++flags) {
