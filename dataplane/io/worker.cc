@@ -24,8 +24,8 @@ constexpr uint32_t kTimersALoop = 256;
 
 rte_mbuf* buffer_of(const Packet& p) { return static_cast<rte_mbuf*>(p.owner); }
 
-Packet packet_of(rte_mbuf* m, uint16_t port) {
-    Packet p;
+void describe(Packet& p, rte_mbuf* m, uint16_t port) {
+    p = Packet{};
     // The stages see one piece of memory. Packets in several pieces are rare: jumbo frames of a
     // card that was not told to use large buffers.
     if (m->nb_segs > 1 && rte_pktmbuf_linearize(m) != 0) p.close(Verdict::drop_no_memory);
@@ -35,7 +35,6 @@ Packet packet_of(rte_mbuf* m, uint16_t port) {
     p.tailroom = rte_pktmbuf_tailroom(m);
     p.in_port = port;
     p.owner = m;
-    return p;
 }
 
 // What the stages did to data and length, into the buffer.
@@ -139,10 +138,9 @@ bool Worker::serve(const ReceiveQueue& q) {
     std::array<rte_mbuf*, kBurst> buffers;
     const uint16_t n = rte_eth_rx_burst(q.at.device, q.at.queue, buffers.data(), kBurst);
     if (n == 0) return false;
-    std::array<Packet, kBurst> packets;
     for (uint16_t i = 0; i < n; ++i) rte_prefetch0(rte_pktmbuf_mtod(buffers[i], void*));
-    for (uint16_t i = 0; i < n; ++i) packets[i] = packet_of(buffers[i], q.port);
-    const std::span burst(packets.data(), n);
+    for (uint16_t i = 0; i < n; ++i) describe(packets_[i], buffers[i], q.port);
+    const std::span burst(packets_.data(), n);
     stages::Context c = context();
     dataplane::process(c, burst);
     distribute(burst);

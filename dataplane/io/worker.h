@@ -103,8 +103,9 @@ private:
     Clock clock_;
     IdlePolicy policy_;
     WaitingRoom waiting_;
-    std::vector<Outgoing> outgoing_;      // by dataplane port number
-    std::vector<uint16_t> kernel_ports_;  // whose kernel traffic this worker sends
+    std::array<stages::Packet, kBurst> packets_;  // of the burst in hand
+    std::vector<Outgoing> outgoing_;              // by dataplane port number
+    std::vector<uint16_t> kernel_ports_;          // whose kernel traffic this worker sends
     uint64_t last_packet_tsc_ = 0, accounted_tsc_ = 0;
     std::thread thread_;
 };

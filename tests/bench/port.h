@@ -32,19 +32,18 @@ public:
     uint64_t drain(Stage&& stage) {
         const uint64_t begin = cpu_ns();
         for (uint32_t first = 0; first < kFrames; first += kBurst) {
-            std::array<stages::Packet, kBurst> packets;
             for (uint32_t i = 0; i < kBurst; ++i) __builtin_prefetch(frame(first + i));
             for (uint32_t i = 0; i < kBurst; ++i) {
-                stages::Packet p;
+                stages::Packet& p = packets_[i];
+                p = stages::Packet{};
                 p.data = frame(first + i);
                 p.length = lengths_[first + i];
                 p.headroom = kHeadroom;
                 p.tailroom = uint16_t(kRoom - p.length);
                 p.owner = p.data;
-                packets[i] = p;
             }
-            stage(std::span(packets));
-            for (const stages::Packet& p : packets) {
+            stage(std::span(packets_));
+            for (const stages::Packet& p : packets_) {
                 ++verdicts_[size_t(p.verdict)];
                 sent_bytes_ += p.length + p.out_port;
             }
@@ -63,6 +62,7 @@ private:
         return pool_ + uint64_t(i) * kStride + kBefore + kHeadroom;
     }
 
+    std::array<stages::Packet, kBurst> packets_;
     std::byte* pool_ = nullptr;
     std::array<uint16_t, kFrames> lengths_{};
     std::array<uint64_t, size_t(stages::Verdict::kCount)> verdicts_{};
