@@ -167,6 +167,12 @@ http {{ access_log off; keepalive_timeout 60; default_type text/plain; client_bo
         return self.curl(url, **options).stdout.strip()
 
     def close(self):
+        # Whatever still runs in it was started for it, such as the workers of a killed nginx.
+        for pid in run("ip", "netns", "pids", self.namespace, check=False).stdout.split():
+            try:
+                os.kill(int(pid), signal.SIGKILL)
+            except ProcessLookupError:
+                pass
         run("ip", "netns", "del", self.namespace, check=False)
 
 
