@@ -12,15 +12,21 @@
 
 namespace torii::control {
 
-/// What makes two virtual services the same one, as in LVS.
+/// What makes two virtual services the same one, as in LVS: address, port and protocol, or a
+/// firewall mark and a family.
 struct ServiceKey {
-    Address address;
+    Address address;  ///< of a mark service: the unspecified one of its family, 0.0.0.0 or ::
     uint16_t port = 0;
     Protocol protocol = Protocol::any;
+    uint32_t mark = 0;  ///< 0: not a mark service
+    static ServiceKey of_mark(uint32_t mark, Family family = Family::ipv4) {
+        return {family == Family::ipv4 ? Address::v4({}) : Address{}, 0, Protocol::any, mark};
+    }
+    Family family() const { return address.family(); }
     friend bool operator==(const ServiceKey&, const ServiceKey&) = default;
     friend auto operator<=>(const ServiceKey&, const ServiceKey&) = default;
 };
-std::string to_string(const ServiceKey&);  ///< 192.0.2.1:80/tcp
+std::string to_string(const ServiceKey&);  ///< 192.0.2.1:80/tcp, mark:7, mark:7/ipv6
 
 /// A destination of one service. `key` is its identity inside the service.
 struct Destination {
@@ -29,21 +35,33 @@ struct Destination {
     uint16_t weight = 1;
     uint32_t upper = 0, lower = 0;
     shm::Forward forward = shm::Forward::nat;
+    shm::Tunnel tunnel{};  ///< of Forward::tunnel
     friend bool operator==(const Destination&, const Destination&) = default;
 };
 
+/// The persistence mask that makes every client one by itself.
+constexpr uint32_t full_mask(Family f) { return f == Family::ipv4 ? 0xffffffff : 128; }
+
 /// An LVS service: one virtual of a configured service.
 struct Service {
-    ServiceKey key;
+    ServiceKey key = {};
     std::string name;  ///< the configured service's
     std::string scheduler;
     uint16_t scheduler_flags = 0;           ///< LVS bits: 0x08 fallback, 0x10 port
     std::vector<Destination> destinations;  ///< in the order they are added
+    uint32_t persistence_timeout = 0;       ///< seconds; 0 = not persistent
+    /// Which clients count as one: an IPv4 mask in host order, IPv6 a prefix length.
+    uint32_t persistence_mask = full_mask(key.family());
+    bool one_packet = false;
+    std::string pe;      ///< persistence engine, or empty
+    uint32_t drain = 0;  ///< seconds that a leaving backend's connections live; 0 = for ever
     friend bool operator==(const Service&, const Service&) = default;
 };
 
 struct Desired {
     shm::Timeouts timeouts;
+    shm::Behaviour behaviour;
+    std::vector<shm::MarkRecord> marks;  ///< most specific first
     std::vector<Service> services;
     friend bool operator==(const Desired&, const Desired&) = default;
 };

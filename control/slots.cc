@@ -3,19 +3,9 @@
 #include <fmt/format.h>
 
 #include <cassert>
-#include <cstring>
 
 namespace torii::control {
 namespace {
-
-struct Owner {  // the layout of BackendRecord::reserved
-    Address address;
-    be16 port;
-    uint8_t unused[2];
-    uint32_t service_slot, service_generation;
-    uint32_t removed_in[2];
-};
-static_assert(sizeof(Owner) == sizeof(shm::BackendRecord::reserved));
 
 using BackendKey = std::pair<ServiceKey, Endpoint>;
 
@@ -193,15 +183,15 @@ bool rebase(Slots& slots, const SlotFacts& facts) {
 }
 
 void remember(const BackendSlot& b, const ServiceSlot& s, shm::BackendRecord& r) {
-    const Owner owner{b.service.address,
-                      be16::from_host(b.service.port),
-                      {},
-                      b.service_slot,
-                      s.generation,
-                      {uint32_t(b.removed_in), uint32_t(b.removed_in >> 32)}};
+    r.owner = {b.service.address,
+               be16::from_host(b.service.port),
+               {},
+               b.service.mark,
+               b.service_slot,
+               s.generation,
+               b.removed_in};
     r.protocol = b.service.protocol;
     r.forward = b.forward;
-    std::memcpy(r.reserved, &owner, sizeof owner);
 }
 
 Slots recover_slots(const shm::Services& from) {
@@ -215,15 +205,14 @@ Slots recover_slots(const shm::Services& from) {
     for (const shm::ServiceRecord& s : from.services)
         if (s.slot < kMost)
             service_at(s.slot) = {
-                s.slot_generation, true, {s.address, s.port.host(), s.protocol}, s.base};
+                s.slot_generation, true, {s.address, s.port.host(), s.protocol, s.mark}, s.base};
     for (const shm::BackendRecord& r : from.backends) {
         BackendSlot b{r.generation, r.present != 0, {}, {r.address, r.port.host()}, r.forward, 0, 0,
                       r.base};
-        Owner owner;
-        std::memcpy(&owner, r.reserved, sizeof owner);
-        b.service = {owner.address, owner.port.host(), r.protocol};
+        const shm::BackendOwner& owner = r.owner;
+        b.service = {owner.address, owner.port.host(), r.protocol, owner.mark};
         b.service_slot = owner.service_slot;
-        b.removed_in = uint64_t(owner.removed_in[1]) << 32 | owner.removed_in[0];
+        b.removed_in = owner.removed_in;
         if (b.generation != 0 && b.service_slot < kMost) {
             ServiceSlot& s = service_at(b.service_slot);
             if (s.generation == 0) s = {owner.service_generation, false, b.service, {}};

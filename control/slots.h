@@ -78,7 +78,7 @@ private:
 /// Clears bases that lie above what is counted: the counters were made anew. True if any was.
 bool rebase(Slots&, const SlotFacts&);
 
-/// What a backend record carries of its owner (protocol, forward and `reserved`), so that a removed
+/// What a backend record carries of its owner (protocol, forward and `owner`), so that a removed
 /// one is known again.
 void remember(const BackendSlot&, const ServiceSlot&, shm::BackendRecord&);
 /// The assignment that a generation was compiled with.

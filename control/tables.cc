@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <tuple>
 
 #include "dataplane/scheduler/consistent.h"
 
@@ -22,7 +23,7 @@ ByKey by_key(const Service& s) {
 // What ipvsadm -e would be called for; a new name alone is nothing to LVS.
 bool edited(const Destination& from, const Destination& to) {
     return from.weight != to.weight || from.upper != to.upper || from.lower != to.lower ||
-           from.forward != to.forward;
+           from.forward != to.forward || from.tunnel != to.tunnel;
 }
 
 struct BothSlots {
@@ -72,6 +73,7 @@ shm::BackendRecord backend_record(const Destination& d, const BackendSlot& slot,
     r.weight = d.weight;
     r.upper = d.upper;
     r.lower = d.lower;
+    r.tunnel = d.tunnel;
     r.base = slot.base;
     remember(slot, service_slot, r);
     return r;
@@ -108,6 +110,13 @@ shm::ServiceDescription service_description(const Service& s, const ServiceSlot&
     r.gcd = list.gcd();
     r.change_seq = list.change_seq();
     r.base = slot.base;
+    r.mark = s.key.mark;
+    r.persistence_timeout = s.persistence_timeout;
+    r.persistence_mask = s.persistence_mask;
+    r.flags = uint16_t((s.persistence_timeout != 0 ? shm::kPersistent : 0) |
+                       (s.one_packet ? shm::kOnePacket : 0));
+    r.drain = s.drain;
+    std::strncpy(r.pe, s.pe.c_str(), sizeof r.pe - 1);
     const std::vector<Target> targets = list.targets();
     d.targets = bytes_of(std::span<const Target>(targets));
     d.target_size = sizeof(Target);
@@ -122,11 +131,26 @@ shm::ServiceDescription service_description(const Service& s, const ServiceSlot&
 
 }  // namespace
 
+namespace {
+
+// But for their destinations.
+bool alike(const Service& a, const Service& b) {
+    const auto rest = [](const Service& s) {
+        return std::tie(s.scheduler, s.scheduler_flags, s.name, s.persistence_timeout,
+                        s.persistence_mask, s.one_packet, s.pe, s.drain);
+    };
+    return rest(a) == rest(b);
+}
+
+}  // namespace
+
 bool Difference::any() const { return *this != Difference{}; }
 
 Difference difference(const Desired& now, const Desired& next) {
     Difference d;
     d.timeouts = now.timeouts != next.timeouts;
+    d.behaviour = now.behaviour != next.behaviour;
+    d.marks = now.marks != next.marks;
     std::map<ServiceKey, const Service*> before, after;
     for (const Service& s : now.services) before.emplace(s.key, &s);
     for (const Service& s : next.services) after.emplace(s.key, &s);
@@ -140,9 +164,7 @@ Difference difference(const Desired& now, const Desired& next) {
             continue;
         }
         const Service& old = *was->second;
-        if (old.scheduler != s->scheduler || old.scheduler_flags != s->scheduler_flags ||
-            old.name != s->name)
-            ++d.services_edited;
+        if (!alike(old, *s)) ++d.services_edited;
         const ByKey from = by_key(old), to = by_key(*s);
         for (const auto& [endpoint, x] : from)
             if (!to.contains(endpoint)) ++d.backends_removed;
@@ -166,7 +188,9 @@ Result<Tables> plan(const Tables& now, Desired next, const SlotFacts& facts) {
     Tables t{std::move(next), std::move(*slots), {}};
     for (const Service& s : t.desired.services) {
         const auto was = old.find(s.key);
-        const Service nothing{s.key, {}, s.scheduler, 0, {}};
+        Service nothing;
+        nothing.key = s.key;
+        nothing.scheduler = s.scheduler;
         ListState list = was == old.end() ? ListState() : now.lists.at(s.key);
         replay(list, was == old.end() ? nothing : *was->second, s, {before, after});
         t.lists.emplace(s.key, std::move(list));
@@ -177,6 +201,8 @@ Result<Tables> plan(const Tables& now, Desired next, const SlotFacts& facts) {
 shm::ServicesDescription compile(const Tables& t) {
     shm::ServicesDescription d;
     d.timeouts = t.desired.timeouts;
+    d.behaviour = t.desired.behaviour;
+    d.marks = t.desired.marks;
     const SlotIndex index(t.slots);
     for (const BackendSlot& b : t.slots.backends)
         d.backends.push_back({absent_record(b, t.slots), {}});
@@ -195,20 +221,37 @@ shm::ServicesDescription compile(const Tables& t) {
     return d;
 }
 
+namespace {
+
+// But for its destinations.
+Service recover_service(const shm::Services& from, const shm::ServiceRecord& r) {
+    Service s;
+    s.key = {r.address, r.port.host(), r.protocol, r.mark};
+    s.name = from.text(r.name);
+    s.scheduler = r.scheduler;
+    s.scheduler_flags = r.scheduler_flags;
+    s.persistence_timeout = r.flags & shm::kPersistent ? r.persistence_timeout : 0;
+    s.persistence_mask = r.persistence_mask;
+    s.one_packet = r.flags & shm::kOnePacket;
+    s.pe = r.pe;
+    s.drain = r.drain;
+    return s;
+}
+
+}  // namespace
+
 Result<Tables> recover(const shm::Services& from) {
     Tables t;
     t.desired.timeouts = from.header->timeouts;
+    t.desired.behaviour = from.header->behaviour;
+    t.desired.marks.assign(from.marks.begin(), from.marks.end());
     t.slots = recover_slots(from);
     for (const shm::ServiceRecord& r : from.services) {
         const uint64_t size = from.header->header.size;
         if (!shm::inside<Target>(r.targets, size) ||
             !shm::inside<scheduler::Change>(r.changes, size))
             return fail(Errc::layout, "a list of backends lies outside the file");
-        Service s{{r.address, r.port.host(), r.protocol},
-                  std::string(from.text(r.name)),
-                  r.scheduler,
-                  r.scheduler_flags,
-                  {}};
+        Service s = recover_service(from, r);
         const auto targets = from.section<Target>(r.targets);
         for (auto it = targets.rbegin(); it != targets.rend(); ++it) {
             if (it->backend >= from.backends.size() || !from.backends[it->backend].present)
@@ -221,7 +264,8 @@ Result<Tables> recover(const shm::Services& from) {
                                       uint16_t(b.weight),
                                       b.upper,
                                       b.lower,
-                                      b.forward});
+                                      b.forward,
+                                      b.tunnel});
         }
         scheduler::ServiceView view;
         view.targets = targets;

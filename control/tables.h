@@ -22,7 +22,7 @@ struct Tables {
 struct Difference {
     size_t services_added = 0, services_removed = 0, services_edited = 0;
     size_t backends_added = 0, backends_removed = 0, backends_edited = 0;
-    bool timeouts = false;
+    bool timeouts = false, behaviour = false, marks = false;
     bool any() const;
     friend bool operator==(const Difference&, const Difference&) = default;
 };

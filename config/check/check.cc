@@ -12,7 +12,7 @@ constexpr Check kChecks[] = {
     check_instance,     check_workers,       check_ports,          check_port_names,
     check_servers,      check_service_names, check_virtuals,       check_same_virtual,
     check_backend_from, check_backend_ports, check_backend_family, check_same_backend,
-    check_thresholds,
+    check_thresholds,   check_persistence,   check_one_packet,     check_marks,
 };
 
 }  // namespace

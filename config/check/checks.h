@@ -26,6 +26,9 @@ void check_backend_ports(const Config&, Diagnostics&);   ///< dr keeps the virtu
 void check_backend_family(const Config&, Diagnostics&);  ///< some virtual can use it
 void check_same_backend(const Config&, Diagnostics&);    ///< not twice in one service
 void check_thresholds(const Config&, Diagnostics&);      ///< lower is not above upper
+void check_persistence(const Config&, Diagnostics&);     ///< whole seconds, a mask that fits
+void check_one_packet(const Config&, Diagnostics&);      ///< UDP or a mark
+void check_marks(const Config&, Diagnostics&);           ///< no block twice
 
 void check_cores(const Config&, const Machine&, Diagnostics&);
 void check_interfaces(const Config&, const Machine&, Diagnostics&);

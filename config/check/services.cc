@@ -58,8 +58,9 @@ void check_service_names(const Config& config, Diagnostics& out) {
 void check_virtuals(const Config& config, Diagnostics& out) {
     for (const Service& service : config.services) {
         for (const Virtual& v : service.virtuals) {
+            if (v.fwmark != 0) continue;
             unicast(v.endpoint.address, v.mark, "the virtual address", out);
-            if (v.endpoint.port == 0)
+            if (v.endpoint.port == 0 && service.persistence.timeout == Duration(0))
                 out.push_back(
                     {v.mark, fmt::format("{}: port 0 (every port) needs persistence, which this "
                                          "version of torii does not support; name a port",
@@ -69,11 +70,11 @@ void check_virtuals(const Config& config, Diagnostics& out) {
 }
 
 void check_same_virtual(const Config& config, Diagnostics& out) {
-    std::map<std::tuple<Endpoint, Protocol>, std::pair<const Service*, Mark>> seen;
+    std::map<std::tuple<Endpoint, Protocol, uint32_t>, std::pair<const Service*, Mark>> seen;
     for (const Service& service : config.services) {
         for (const Virtual& v : service.virtuals) {
             const auto [first, fresh] =
-                seen.try_emplace({v.endpoint, v.protocol}, &service, v.mark);
+                seen.try_emplace({v.endpoint, v.protocol, v.fwmark}, &service, v.mark);
             if (!fresh)
                 out.push_back({v.mark, fmt::format("{} already belongs to {} at {}", to_string(v),
                                                    label(*first->second.first),

@@ -7,6 +7,7 @@ void resolve(Config& config) {
     for (Service& service : config.services) {
         for (Backend& backend : service.backends) {
             if (!backend.forward_mark) backend.forward = service.forward;
+            if (!backend.tunnel_mark) backend.tunnel = service.tunnel;
             const auto server = config.servers.find(backend.server);
             if (server == config.servers.end()) continue;
             if (!backend.address_mark) backend.address = server->second.address;

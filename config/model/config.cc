@@ -50,11 +50,45 @@ std::string_view to_string(SchedulerFlag f) {
             return "sh-port";
         case SchedulerFlag::sh_fallback:
             return "sh-fallback";
+        case SchedulerFlag::mh_port:
+            return "mh-port";
+        case SchedulerFlag::mh_fallback:
+            return "mh-fallback";
     }
     return "unknown";
 }
 
+std::string_view to_string(TunnelType t) {
+    switch (t) {
+        case TunnelType::ipip:
+            return "ipip";
+        case TunnelType::gue:
+            return "gue";
+        case TunnelType::gre:
+            return "gre";
+    }
+    return "unknown";
+}
+
+std::string_view to_string(TunnelChecksum c) {
+    switch (c) {
+        case TunnelChecksum::none:
+            return "none";
+        case TunnelChecksum::csum:
+            return "csum";
+        case TunnelChecksum::remcsum:
+            return "remcsum";
+    }
+    return "unknown";
+}
+
+std::string to_string(const PortRange& r) {
+    return r.first == r.last ? fmt::format("{}", r.first) : fmt::format("{}-{}", r.first, r.last);
+}
+
 std::string to_string(const Virtual& v) {
+    if (v.fwmark != 0)
+        return fmt::format("mark:{}{}", v.fwmark, v.endpoint.address.is_v4() ? "" : "/ipv6");
     return fmt::format("{}/{}", to_string(v.endpoint), to_string(v.protocol));
 }
 

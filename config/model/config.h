@@ -21,13 +21,17 @@ using Duration = std::chrono::microseconds;
 enum class Hugepages : uint8_t { automatic, never, require };
 enum class Driver : uint8_t { af_xdp, pci, tap, memory };
 enum class Forward : uint8_t { nat, dr, tunnel };
-enum class SchedulerFlag : uint8_t { sh_port, sh_fallback };
+enum class SchedulerFlag : uint8_t { sh_port, sh_fallback, mh_port, mh_fallback };
+enum class TunnelType : uint8_t { ipip, gue, gre };
+enum class TunnelChecksum : uint8_t { none, csum, remcsum };
 
 /// As YAML and the API spell them.
 std::string_view to_string(Hugepages);
 std::string_view to_string(Driver);
 std::string_view to_string(Forward);
 std::string_view to_string(SchedulerFlag);
+std::string_view to_string(TunnelType);
+std::string_view to_string(TunnelChecksum);
 
 /// A port of the dataplane.
 struct Port {
@@ -50,6 +54,16 @@ struct Dataplane {
     std::vector<Port> ports;
     Mark mark, workers_mark, connections_mark, ports_mark;
     friend bool operator==(const Dataplane&, const Dataplane&) = default;
+};
+
+/// LVS's switches, with its names and defaults (/proc/sys/net/ipv4/vs).
+struct Behaviour {
+    uint32_t am_droprate = 10, amemthresh = 1024, backup_only = 0, cache_bypass = 0,
+             conn_reuse_mode = 1, drop_entry = 0, drop_packet = 0, expire_nodest_conn = 0,
+             expire_quiescent_template = 0, lblc_expiration = 86400, lblcr_expiration = 86400,
+             nat_icmp_send = 0, pmtu_disc = 1, schedule_icmp = 0, secure_tcp = 0, sloppy_sctp = 0,
+             sloppy_tcp = 0;
+    friend bool operator==(const Behaviour&, const Behaviour&) = default;
 };
 
 /// How long a connection without packets is kept (ipvsadm --set).
@@ -81,17 +95,65 @@ struct Server {
     friend bool operator==(const Server&, const Server&) = default;
 };
 
-/// One address a service answers on.
-struct Virtual {
-    Endpoint endpoint;
+/// Ports from first to last, both included.
+struct PortRange {
+    uint16_t first = 0, last = 65535;
+    friend bool operator==(const PortRange&, const PortRange&) = default;
+};
+std::string to_string(const PortRange&);  ///< 80, or 80-443
+
+/// Gives packets a firewall mark by where they go; the most specific rule wins.
+struct MarkRule {
+    uint32_t fwmark = 0;
+    Prefix destination;
     Protocol protocol = Protocol::tcp;
+    std::vector<PortRange> ports;  ///< empty = every port
+    Mark mark, fwmark_mark, destination_mark, ports_mark;
+    friend bool operator==(const MarkRule&, const MarkRule&) = default;
+};
+
+/// One address a service answers on, or a firewall mark.
+struct Virtual {
+    Endpoint endpoint;  ///< of a mark: the unspecified address of its family, port 0
+    Protocol protocol = Protocol::tcp;  ///< of a mark: any
+    uint32_t fwmark = 0;                ///< 0 = none
     Mark mark;
     friend bool operator==(const Virtual&, const Virtual&) = default;
 };
-std::string to_string(const Virtual&);  ///< 192.0.2.1:80/tcp
+std::string to_string(const Virtual&);  ///< 192.0.2.1:80/tcp, mark:7, mark:7/ipv6
+
+/// Which clients count as one.
+struct Netmask {
+    uint32_t mask = 0;    ///< an IPv4 mask in host order, if it was written with dots
+    uint16_t length = 0;  ///< else the bits of the virtual's family
+    friend bool operator==(const Netmask&, const Netmask&) = default;
+};
+
+/// A client keeps its backend for this long after its last new connection.
+struct Persistence {
+    Duration timeout{0};             ///< 0 = not persistent
+    std::optional<Netmask> netmask;  ///< none = every address by itself
+    Mark mark, timeout_mark, netmask_mark;
+    friend bool operator==(const Persistence&, const Persistence&) = default;
+};
+
+/// What becomes of connections whose backend leaves (weight 0, or removed).
+struct Drain {
+    Duration deadline{0};  ///< they end after this long; 0 = they go on as long as they like
+    friend bool operator==(const Drain&, const Drain&) = default;
+};
+
+/// The outer header of `forward: tunnel`.
+struct Tunnel {
+    TunnelType type = TunnelType::ipip;
+    uint16_t port = 0;  ///< gue: destination port
+    TunnelChecksum checksum = TunnelChecksum::none;
+    Mark mark, type_mark, port_mark, checksum_mark;
+    friend bool operator==(const Tunnel&, const Tunnel&) = default;
+};
 
 /// A server of a service. After loading, everything is resolved: address and weight come from the
-/// named server and `forward` from the service where the backend itself says nothing.
+/// named server, `forward` and `tunnel` from the service where the backend itself says nothing.
 struct Backend {
     std::string server;  ///< name in Config::servers; empty when given by address
     Address address;
@@ -100,8 +162,9 @@ struct Backend {
     uint32_t upper = 0;            ///< connections at which it takes no new ones; 0 = no limit
     uint32_t lower = 0;            ///< connections below which it does again; 0 = 3/4 of upper
     Forward forward = Forward::nat;
+    Tunnel tunnel;
     Mark mark, server_mark, address_mark, port_mark, weight_mark, upper_mark, lower_mark,
-        forward_mark;
+        forward_mark, tunnel_mark;
     friend bool operator==(const Backend&, const Backend&) = default;
 };
 
@@ -111,8 +174,12 @@ struct Service {
     std::string scheduler = "wlc";  ///< as ipvsadm -s spells it
     std::vector<SchedulerFlag> scheduler_flags;
     Forward forward = Forward::nat;
+    Tunnel tunnel;
     std::vector<Backend> backends;  ///< in the order they were written: schedulers depend on it
-    Mark mark, name_mark, virtual_mark;
+    Persistence persistence;
+    bool one_packet = false;  ///< UDP: every packet is scheduled by itself
+    Drain drain;
+    Mark mark, name_mark, virtual_mark, scheduler_flags_mark, one_packet_mark;
     friend bool operator==(const Service&, const Service&) = default;
 };
 
@@ -120,10 +187,12 @@ struct Config {
     std::string instance = "default";  ///< change it with set_instance()
     Dataplane dataplane;
     Timeouts timeouts;
+    Behaviour behaviour;
     Api api;
     Web web;
     std::map<std::string, Server, std::less<>> servers;
     std::vector<Service> services;
+    std::vector<MarkRule> marks;
     Mark mark, instance_mark, servers_mark;
     friend bool operator==(const Config&, const Config&) = default;
 };

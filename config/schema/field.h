@@ -16,6 +16,11 @@ Keys keys_for(const Config*);
 Keys keys_for(const Dataplane*);
 Keys keys_for(const Port*);
 Keys keys_for(const Timeouts*);
+Keys keys_for(const Behaviour*);
+Keys keys_for(const Persistence*);
+Keys keys_for(const Drain*);
+Keys keys_for(const Tunnel*);
+Keys keys_for(const MarkRule*);
 Keys keys_for(const Api*);
 Keys keys_for(const Web*);
 Keys keys_for(const Server*);
@@ -28,12 +33,16 @@ concept Struct = requires(const T* t) {
 };
 
 // Each read() stores the value and returns true, or reports and returns false.
+bool read(const Node&, bool&, const Key&, Report&);
 bool read(const Node&, uint16_t&, const Key&, Report&);
 bool read(const Node&, uint32_t&, const Key&, Report&);
 bool read(const Node&, uint64_t&, const Key&, Report&);
 bool read(const Node&, Duration&, const Key&, Report&);
 bool read(const Node&, std::string&, const Key&, Report&);
 bool read(const Node&, Address&, const Key&, Report&);
+bool read(const Node&, Prefix&, const Key&, Report&);
+bool read(const Node&, PortRange&, const Key&, Report&);
+bool read(const Node&, std::optional<Netmask>&, const Key&, Report&);
 bool read(const Node&, Virtual&, const Key&, Report&);
 bool read(const Node&, std::optional<uint16_t>&, const Key&, Report&);
 bool read(const Node&, std::optional<Endpoint>&, const Key&, Report&);
@@ -96,12 +105,16 @@ bool read(const Node& node, std::map<std::string, S, std::less<>>& out, const Ke
     return true;
 }
 
+std::string type_of(const bool*, const Key&);
 std::string type_of(const uint16_t*, const Key&);
 std::string type_of(const uint32_t*, const Key&);
 std::string type_of(const uint64_t*, const Key&);
 std::string type_of(const Duration*, const Key&);
 std::string type_of(const std::string*, const Key&);
 std::string type_of(const Address*, const Key&);
+std::string type_of(const Prefix*, const Key&);
+std::string type_of(const PortRange*, const Key&);
+std::string type_of(const Netmask*, const Key&);
 std::string type_of(const Virtual*, const Key&);
 std::string type_of(const Endpoint*, const Key&);
 std::string type_of_words(const Key&);
@@ -139,6 +152,8 @@ template <class T>
 std::string show_any(const T& value, const Key& key) {
     if constexpr (std::is_enum_v<T>)
         return std::string(to_string(value));
+    else if constexpr (std::is_same_v<T, bool>)
+        return value ? "true" : "false";
     else if constexpr (std::is_same_v<T, uint64_t>)
         return show_size(value);
     else if constexpr (requires { show(value, key); })

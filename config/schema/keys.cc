@@ -1,4 +1,5 @@
-// Every key of the configuration. Adding one is adding a row.
+// Every key of the configuration but those of services (keys_services.cc). Adding one is adding a
+// row.
 
 #include "config/schema/field.h"
 
@@ -19,26 +20,6 @@ constexpr Word kDrivers[] = {{"af_xdp", int(Driver::af_xdp)},
                              {"tap", int(Driver::tap)},
                              {"memory", int(Driver::memory)},
                              {"bond", 0, later}};
-constexpr Word kForwards[] = {
-    {"nat", int(Forward::nat)}, {"dr", int(Forward::dr)}, {"tunnel", int(Forward::tunnel), later}};
-constexpr Word kSchedulers[] = {{"rr"},
-                                {"wrr"},
-                                {"lc"},
-                                {"wlc"},
-                                {"sh"},
-                                {"dh"},
-                                {"lblc", 0, later},
-                                {"lblcr", 0, later},
-                                {"sed", 0, later},
-                                {"nq", 0, later},
-                                {"fo", 0, later},
-                                {"ovf", 0, later},
-                                {"mh", 0, later},
-                                {"twos", 0, later}};
-constexpr Word kSchedulerFlags[] = {{"sh-port", int(SchedulerFlag::sh_port)},
-                                    {"sh-fallback", int(SchedulerFlag::sh_fallback)},
-                                    {"mh-port", 0, later},
-                                    {"mh-fallback", 0, later}};
 
 constexpr Key kPortKeys[] = {
     {.name = "name",
@@ -141,6 +122,44 @@ constexpr Key kTimeoutKeys[] = {
      .longest = kMonth},
 };
 
+// A later row of kBehaviourKeys is turned on when what it says is done.
+#define TORII_SWITCH(NAME, MOST, STATUS, HELP) \
+    { .name = #NAME, .field = field<&Behaviour::NAME>, .help = HELP, .max = MOST, .status = STATUS }
+constexpr Key kBehaviourKeys[] = {
+    TORII_SWITCH(am_droprate, UINT32_MAX, later,
+                 "`drop_packet: 3` drops one new connection in this many"),
+    TORII_SWITCH(amemthresh, UINT32_MAX, later,
+                 "4 KiB pages of memory for connections below which `auto` defences act"),
+    TORII_SWITCH(backup_only, 1, later, "1: a backup forwards nothing"),
+    TORII_SWITCH(cache_bypass, 1, later,
+                 "1: a mark service without a backend sends packets on to where they were going"),
+    TORII_SWITCH(conn_reuse_mode, 3, later,
+                 "a client that uses its port again: 0 keeps the backend, 1 is scheduled anew if "
+                 "the old connection is closed, 2 and 3 also after its FIN (dr, tunnel)"),
+    TORII_SWITCH(drop_entry, 3, later,
+                 "drops half-open and idle connections: 0 never, 1 and 2 when memory is short, 3 "
+                 "always"),
+    TORII_SWITCH(drop_packet, 3, later,
+                 "drops some new connections: 0 never, 1 and 2 when memory is short, 3 always"),
+    TORII_SWITCH(expire_nodest_conn, 1, later, "1: connections of a removed backend end at once"),
+    TORII_SWITCH(expire_quiescent_template, 1, later,
+                 "1: persistence does not hold clients at a backend of weight 0"),
+    TORII_SWITCH(lblc_expiration, UINT32_MAX, later, "seconds lblc remembers a destination"),
+    TORII_SWITCH(lblcr_expiration, UINT32_MAX, later,
+                 "seconds until lblcr takes a backend from a set that has not changed"),
+    TORII_SWITCH(nat_icmp_send, 1, later,
+                 "1: a NAT backend's packet without a connection is answered with ICMP port "
+                 "unreachable"),
+    TORII_SWITCH(pmtu_disc, 1, later,
+                 "tunnels: 1 copies don't fragment to the outer header, 0 clears it"),
+    TORII_SWITCH(schedule_icmp, 1, later, "1: ICMP errors without a connection are scheduled"),
+    TORII_SWITCH(secure_tcp, 3, later,
+                 "stricter TCP states: 0 never, 1 and 2 when memory is short, 3 always"),
+    TORII_SWITCH(sloppy_sctp, 1, later, "1: any SCTP packet begins a connection"),
+    TORII_SWITCH(sloppy_tcp, 1, later, "1: any TCP segment but a reset begins a connection"),
+};
+#undef TORII_SWITCH
+
 constexpr Key kApiKeys[] = {
     {.name = "socket",
      .field = field<&Api::socket>,
@@ -166,96 +185,6 @@ constexpr Key kWebKeys[] = {
      .mark = mark_in<&Web::listen_mark>},
 };
 
-constexpr Key kServerKeys[] = {
-    {.name = "address",
-     .field = field<&Server::address>,
-     .help = "the machine's own address",
-     .required = true,
-     .mark = mark_in<&Server::address_mark>},
-    {.name = "weight",
-     .field = field<&Server::weight>,
-     .help = "its weight where a backend names none"},
-};
-
-constexpr Key kBackendKeys[] = {
-    {.name = "server",
-     .field = field<&Backend::server>,
-     .help = "a name from `servers`; either this or `address` is required",
-     .min = 1,
-     .mark = mark_in<&Backend::server_mark>},
-    {.name = "address",
-     .field = field<&Backend::address>,
-     .help = "the backend's address",
-     .mark = mark_in<&Backend::address_mark>},
-    {.name = "port",
-     .field = field<&Backend::port>,
-     .help = "its port; by default the virtual's",
-     .min = 1,
-     .mark = mark_in<&Backend::port_mark>},
-    {.name = "weight",
-     .field = field<&Backend::weight>,
-     .help = "share of new connections, 0 for none; by default the server's, else 1",
-     .mark = mark_in<&Backend::weight_mark>},
-    {.name = "upper",
-     .field = field<&Backend::upper>,
-     .help = "connections at which it gets no new ones; 0 for no limit",
-     .mark = mark_in<&Backend::upper_mark>},
-    {.name = "lower",
-     .field = field<&Backend::lower>,
-     .help = "connections below which it gets new ones again; 0 for three quarters of `upper`",
-     .mark = mark_in<&Backend::lower_mark>},
-    {.name = "forward",
-     .field = field<&Backend::forward>,
-     .help = "how packets reach it; by default the service's",
-     .one_of = kForwards,
-     .mark = mark_in<&Backend::forward_mark>},
-    {.name = "tunnel", .help = "encapsulation of `forward: tunnel`", .status = later},
-    {.name = "health", .help = "its own health check", .status = later},
-};
-
-constexpr Key kServiceKeys[] = {
-    {.name = "name",
-     .field = field<&Service::name>,
-     .help = "what logs, metrics and commands call the service",
-     .required = true,
-     .min = 1,
-     .max = 128,
-     .mark = mark_in<&Service::name_mark>},
-    {.name = "virtual",
-     .field = field<&Service::virtuals>,
-     .help = "what clients connect to; each virtual uses the backends of its own address family",
-     .required = true,
-     .mark = mark_in<&Service::virtual_mark>},
-    {.name = "scheduler",
-     .field = field<&Service::scheduler>,
-     .help = "how new connections choose a backend, as in LVS",
-     .one_of = kSchedulers},
-    {.name = "scheduler_flags",
-     .field = field<&Service::scheduler_flags>,
-     .help =
-         "`sh-port`: hash the port too; `sh-fallback`: another backend where the hash's is down",
-     .one_of = kSchedulerFlags},
-    {.name = "forward",
-     .field = field<&Service::forward>,
-     .help =
-         "`nat` rewrites addresses both ways; `dr` only the Ethernet address, replies go straight "
-         "to the client",
-     .one_of = kForwards},
-    {.name = "backends",
-     .field = field<&Service::backends>,
-     .help = "the servers, in the order schedulers see them"},
-    {.name = "persistence", .help = "a client keeps its backend", .status = later},
-    {.name = "one_packet", .help = "schedule each UDP packet by itself", .status = later},
-    {.name = "sorry_server", .help = "answers when no backend can", .status = later},
-    {.name = "quorum", .help = "weight a service needs to be up", .status = later},
-    {.name = "inhibit_on_failure", .help = "weight 0 rather than removal", .status = later},
-    {.name = "start_down",
-     .help = "backends are down until their first good probe",
-     .status = later},
-    {.name = "drain", .help = "how long a leaving backend keeps connections", .status = later},
-    {.name = "health", .help = "how backends are checked", .status = later},
-};
-
 constexpr Key kConfigKeys[] = {
     {.name = "instance",
      .field = field<&Config::instance>,
@@ -270,6 +199,10 @@ constexpr Key kConfigKeys[] = {
     {.name = "timeouts",
      .field = field<&Config::timeouts>,
      .help = "how long a connection without packets is kept"},
+    {.name = "behaviour",
+     .field = field<&Config::behaviour>,
+     .help = "LVS's switches, by the names of /proc/sys/net/ipv4/vs",
+     .status = later},
     {.name = "api",
      .field = field<&Config::api>,
      .help = "the command's way in",
@@ -283,7 +216,10 @@ constexpr Key kConfigKeys[] = {
      .help = "machines by name; services refer to them",
      .mark = mark_in<&Config::servers_mark>},
     {.name = "services", .field = field<&Config::services>, .help = "what is balanced"},
-    {.name = "marks", .help = "firewall marks given by destination", .status = later},
+    {.name = "marks",
+     .field = field<&Config::marks>,
+     .help = "firewall marks given by destination; the most specific rule wins",
+     .status = later},
     {.name = "vrrp", .help = "failover between two balancers", .status = later},
 };
 
@@ -293,10 +229,8 @@ Keys keys_for(const Config*) { return kConfigKeys; }
 Keys keys_for(const Dataplane*) { return kDataplaneKeys; }
 Keys keys_for(const Port*) { return kPortKeys; }
 Keys keys_for(const Timeouts*) { return kTimeoutKeys; }
+Keys keys_for(const Behaviour*) { return kBehaviourKeys; }
 Keys keys_for(const Api*) { return kApiKeys; }
 Keys keys_for(const Web*) { return kWebKeys; }
-Keys keys_for(const Server*) { return kServerKeys; }
-Keys keys_for(const Service*) { return kServiceKeys; }
-Keys keys_for(const Backend*) { return kBackendKeys; }
 
 }  // namespace torii::config

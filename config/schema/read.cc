@@ -51,6 +51,26 @@ bool read_number(const Node& node, T& out, const Key& key, Report& report) {
     return true;
 }
 
+/// The whole text as a number from min to max.
+std::optional<uint64_t> number_of(std::string_view text, uint64_t min, uint64_t max) {
+    uint64_t value = 0;
+    const auto parsed = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (parsed.ec != std::errc{} || parsed.ptr != text.data() + text.size()) return std::nullopt;
+    return value >= min && value <= max ? std::optional(value) : std::nullopt;
+}
+
+std::optional<uint16_t> port_of(std::string_view text) { return number_of(text, 0, 65535); }
+
+/// mark:7, or mark:7/ipv6 for IPv6 packets.
+std::optional<Virtual> mark_virtual(std::string_view text, const Mark& at) {
+    const size_t slash = std::min(text.find('/'), text.size());
+    const std::string_view family = text.substr(slash);
+    const auto mark = number_of(text.substr(5, slash - 5), 1, UINT32_MAX);
+    if (!mark || (!family.empty() && family != "/ipv4" && family != "/ipv6")) return std::nullopt;
+    const Address any = family == "/ipv6" ? Address{} : Address::v4(be32::from_host(0));
+    return Virtual{{any, 0}, Protocol::any, uint32_t(*mark), at};
+}
+
 /// Refuses text that would disturb a terminal, a log line or a metric.
 bool is_printable(std::string_view text) {
     return std::ranges::none_of(text, [](unsigned char c) { return c < 0x20 || c == 0x7f; });
@@ -193,12 +213,60 @@ bool read(const Node& node, std::optional<Endpoint>& out, const Key& key, Report
     return true;
 }
 
+bool read(const Node& node, bool& out, const Key& key, Report& report) {
+    if (node.kind != Node::Kind::scalar || (node.text != "true" && node.text != "false")) {
+        wrong(node, key, type_of(&out, key), report);
+        return false;
+    }
+    out = node.text == "true";
+    return true;
+}
+
+bool read(const Node& node, Prefix& out, const Key& key, Report& report) {
+    const auto prefix = parse_prefix(node.text);
+    if (node.kind != Node::Kind::scalar || !prefix) {
+        wrong(node, key, type_of(&out, key), report);
+        return false;
+    }
+    out = *prefix;
+    return true;
+}
+
+bool read(const Node& node, PortRange& out, const Key& key, Report& report) {
+    const std::string_view text = node.text;
+    const size_t dash = std::min(text.find('-'), text.size());
+    const auto first = port_of(text.substr(0, dash));
+    const auto last = dash == text.size() ? first : port_of(text.substr(dash + 1));
+    if (node.kind != Node::Kind::scalar || !first || !last || *first > *last) {
+        wrong(node, key, type_of(&out, key), report);
+        return false;
+    }
+    out = {*first, *last};
+    return true;
+}
+
+bool read(const Node& node, std::optional<Netmask>& out, const Key& key, Report& report) {
+    const auto dotted = parse_address(node.text);
+    const auto length = number_of(node.text, 1, 128);
+    if (node.kind == Node::Kind::scalar && dotted && dotted->is_v4() && dotted->as_v4().host() != 0)
+        out = Netmask{dotted->as_v4().host(), 0};
+    else if (node.kind == Node::Kind::scalar && length)
+        out = Netmask{0, uint16_t(*length)};
+    else
+        wrong(node, key, type_of(&*out, key), report);
+    return out.has_value();
+}
+
 bool read(const Node& node, Virtual& out, const Key& key, Report& report) {
     const std::string_view text = node.text;
     const auto slash = text.find('/');
-    if (text.starts_with("mark:")) {
-        report.add(node,
-                   fmt::format("{} is not supported by this version of torii", in_quotes(text)));
+    if (node.kind == Node::Kind::scalar && text.starts_with("mark:")) {
+        if (mark_virtual(text, report.mark(node)))
+            report.add(
+                node, fmt::format("{} is not supported by this version of torii", in_quotes(text)));
+        else
+            report.add(node, fmt::format("'{}' must be mark:N or mark:N/ipv6, got {}", key.name,
+                                         got(node)));
         return false;
     }
     const auto endpoint = parse_endpoint(text.substr(0, slash));
@@ -214,10 +282,16 @@ bool read(const Node& node, Virtual& out, const Key& key, Report& report) {
         report.add(node, "protocol sctp is not supported by this version of torii");
         return false;
     }
-    out = {*endpoint, *protocol, report.mark(node)};
+    out = {*endpoint, *protocol, 0, report.mark(node)};
     return true;
 }
 
+std::string type_of(const bool*, const Key&) { return "true or false"; }
+std::string type_of(const Prefix*, const Key&) { return "an address block like 192.0.2.0/24"; }
+std::string type_of(const PortRange*, const Key&) { return "a port or a range like 80-443"; }
+std::string type_of(const Netmask*, const Key&) {
+    return "a prefix length from 1 to 128 or an IPv4 mask like 255.255.255.0";
+}
 std::string type_of(const uint16_t*, const Key& key) {
     return range(key.min, top<uint16_t>(key), key);
 }

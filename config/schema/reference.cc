@@ -41,7 +41,7 @@ void section(const std::string& path, Keys keys, std::string& out) {
     }
     if (!later.empty()) out += fmt::format("\nReserved, not in this version: {}.\n", later);
     for (const Key& key : keys) {
-        if (!key.field.keys) continue;
+        if (!key.field.keys || key.status == Status::later) continue;
         const std::string inner =
             path.empty() ? std::string(key.name) : fmt::format("{}.{}", path, key.name);
         section(inner + std::string(key.field.suffix), key.field.keys(), out);

@@ -84,8 +84,8 @@ private:
         return k == CellKind::single ? cells_[i].armed : reinterpret_cast<Cell6&>(cells_[i]).armed;
     }
     std::atomic<uint32_t>& batch_size(CellKind k, uint32_t i) const {
-        return k == CellKind::single ? cells_[i].extra
-                                     : reinterpret_cast<Cell6&>(cells_[i]).extra[0];
+        return k == CellKind::single ? cells_[i].control
+                                     : reinterpret_cast<Cell6&>(cells_[i]).control;
     }
 
     Cell4* cells_;

@@ -7,8 +7,18 @@
 //
 // Shape
 //   Cell4 and Cell6 share their first 32 bytes (Head). Everything but `word`, `reply_route` and
-//   `armed` is written once, while the entry is tentative, and is constant while it is live. `link`
-//   and `extra` belong to the lists of free and waiting cells.
+//   `armed` and `control` is written once, while the entry is tentative, and is constant while it
+//   is live. `link` belongs to the lists of free and waiting cells; `control` has another meaning
+//   there.
+//
+//   A persistence template is an entry whose client is the masked client address, client_port 0,
+//   and whose virtual side is that of its service; of a mark service, protocol 0 (IP), the mark as
+//   virtual address (its first four bytes in IPv6) and port 0, as in LVS. `persistent` keeps it
+//   apart from packets that come from port 0. An entry's mark is not kept: it is its service's.
+//
+//   `control` ties a connection to the template it was made from. In the connection it is the
+//   template's entry + 1 (0 = none), in the template the number of its connections. A template with
+//   connections does not end, so the index needs no generation.
 //
 // Thread-safety
 //   Any worker may read a live entry between two of its quiescent points, and change `word` and
@@ -83,9 +93,10 @@ struct Head {
     uint32_t service_slot;                             ///< counter slot of the service
     uint16_t client_port, virtual_port, backend_port;  ///< raw network order
     uint8_t protocol;
-    uint8_t forward : 3;  ///< shm::Forward
-    uint8_t ipv6 : 1;     ///< the cell is the first of a pair
-    uint8_t spare : 4;
+    uint8_t forward : 3;     ///< shm::Forward
+    uint8_t ipv6 : 1;        ///< the cell is the first of a pair
+    uint8_t persistent : 1;  ///< a template: no packet's own entry
+    uint8_t spare : 3;
 };
 static_assert(sizeof(Head) == 32);
 
@@ -96,7 +107,7 @@ struct alignas(64) Cell4 {
     std::atomic<uint64_t> reply_route;  ///< routes generation (high 32 bits) and next hop of the
                                         ///< client; 0 in a new entry
     std::atomic<uint32_t> armed;        ///< tick of the entry's one valid timer; kUnarmed = none
-    std::atomic<uint32_t> extra;        ///< length of a batch of free cells
+    std::atomic<uint32_t> control;      ///< see Shape; in a free cell the length of a batch
 };
 static_assert(sizeof(Cell4) == 64);
 
@@ -111,7 +122,8 @@ struct alignas(64) Cell6 {
     uint8_t backend_address[16];              ///< an IPv4 server lies here as ::ffff:a.b.c.d
     std::atomic<uint64_t> reply_route;        ///< as in Cell4
     std::atomic<uint32_t> armed;              ///< as in Cell4
-    std::atomic<uint32_t> extra[5];
+    std::atomic<uint32_t> control;            ///< as in Cell4
+    uint32_t reserved[4];
 };
 static_assert(sizeof(Cell6) == 128);
 static_assert(offsetof(Cell6, second_word) == 64 + offsetof(Head, word));

@@ -54,7 +54,7 @@ inline constexpr uint64_t kConnectionsLayout = shm::layout_hash(
      kTagMask, sizeof(Cell4), offsetof(Head, backend), offsetof(Head, client_port),
      offsetof(Cell4, client), offsetof(Cell4, reply_route), offsetof(Cell4, armed), sizeof(Cell6),
      offsetof(Cell6, client), offsetof(Cell6, second_word), offsetof(Cell6, backend_address),
-     offsetof(Cell6, armed)});
+     offsetof(Cell6, armed), offsetof(Cell4, control), offsetof(Cell6, control)});
 
 constexpr uint64_t page_up(uint64_t n) { return (n + 4095) & ~uint64_t(4095); }
 /// Cells of a table that was asked to have `capacity`: whole pairs, and at least kMinCapacity.

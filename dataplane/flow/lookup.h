@@ -66,10 +66,13 @@ inline T load(const void* p) {
     std::memcpy(&v, p, sizeof v);
     return v;
 }
-// Head's last eight bytes: client, virtual and backend port, protocol, then {forward: 3, ipv6: 1}.
-inline constexpr uint64_t kIpv6Bit = 1ull << 59, kForwardMask = 7ull << 56;
-inline constexpr uint64_t kRequestMask = 0x00ff0000ffffffffu | kIpv6Bit;
-inline constexpr uint64_t kReplyMask = 0x00ffffff0000ffffu | kIpv6Bit | kForwardMask;
+// Head's last eight bytes: client, virtual and backend port, protocol, then {forward: 3, ipv6: 1,
+// persistent: 1}.
+inline constexpr uint64_t kIpv6Bit = 1ull << 59, kPersistentBit = 1ull << 60,
+                          kForwardMask = 7ull << 56;
+inline constexpr uint64_t kRequestMask = 0x00ff0000ffffffffu | kIpv6Bit | kPersistentBit;
+inline constexpr uint64_t kReplyMask =
+    0x00ffffff0000ffffu | kIpv6Bit | kPersistentBit | kForwardMask;
 static_assert(offsetof(Head, client_port) == 24 && uint8_t(shm::Forward::nat) == 0);
 
 inline uint64_t wanted_ports(bool reply, uint8_t protocol, uint16_t client, uint16_t other) {

@@ -72,11 +72,11 @@ struct Table::Worker::Place {
 
 /// The request side of a tuple, ready to be compared.
 struct Table::Worker::Identity {
-    explicit Identity(const Tuple& t)
+    Identity(const Tuple& t, bool persistent)
         : ipv6(!t.client.is_v4()),
           ports(detail::wanted_ports(false, uint8_t(t.protocol), t.client_port.raw(),
-                                      t.virtual_port.raw()) |
-                (ipv6 ? detail::kIpv6Bit : 0)),
+                                     t.virtual_port.raw()) |
+                (ipv6 ? detail::kIpv6Bit : 0) | (persistent ? detail::kPersistentBit : 0)),
           tuple(t) {
         assert(t.virtual_address.is_v4() != ipv6 && (ipv6 || t.backend_address.is_v4()));
     }
@@ -100,7 +100,7 @@ uint32_t Table::Worker::find_same(const Identity& id, uint64_t hash) const {
 }
 
 Table::Worker::Inserted Table::Worker::insert(const NewEntry& e, uint64_t hash, Tick now) {
-    const Identity id(e.tuple);
+    const Identity id(e.tuple, e.flags & kTemplate);
     assert(impl_->table.constant_hash ||
            hash == hash_of(impl_->table.header->seed, e.tuple.protocol, e.tuple.client,
                            e.tuple.client_port));
@@ -172,7 +172,9 @@ void Table::Worker::write_cell(uint32_t cell, const NewEntry& e, Tick armed_at) 
     const uint64_t last =
         uint64_t(e.tuple.client_port.raw()) | uint64_t(e.tuple.virtual_port.raw()) << 16 |
         uint64_t(e.tuple.backend_port.raw()) << 32 | uint64_t(e.tuple.protocol) << 48 |
-        uint64_t(e.forward) << 56 | (ipv6 ? detail::kIpv6Bit : 0);
+        uint64_t(e.forward) << 56 | (ipv6 ? detail::kIpv6Bit : 0) |
+        (e.flags & kTemplate ? detail::kPersistentBit : 0);
+    const uint32_t control = e.control + 1;  // kNone + 1 is 0
     put(*reinterpret_cast<uint64_t*>(&h.client_port), last);
     if (ipv6) {
         Cell6& c = cell6(cell);
@@ -182,6 +184,7 @@ void Table::Worker::write_cell(uint32_t cell, const NewEntry& e, Tick armed_at) 
         put16(c.backend_address, e.tuple.backend_address.bytes.data());
         c.reply_route.store(0, std::memory_order_release);
         c.armed.store(armed_at, std::memory_order_release);
+        c.control.store(control, std::memory_order_release);
     } else {
         Cell4& c = cell4(cell);
         put(c.client, e.tuple.client.as_v4().raw());
@@ -189,6 +192,7 @@ void Table::Worker::write_cell(uint32_t cell, const NewEntry& e, Tick armed_at) 
         put(c.backend_address, e.tuple.backend_address.as_v4().raw());
         c.reply_route.store(0, std::memory_order_release);
         c.armed.store(armed_at, std::memory_order_release);
+        c.control.store(control, std::memory_order_release);
     }
 }
 

@@ -85,8 +85,9 @@ struct NewEntry {
     uint32_t backend = 0, backend_generation = 0, service_slot = 0;
     shm::Forward forward = shm::Forward::nat;
     uint8_t state = 0;
-    uint16_t flags = 0;
+    uint16_t flags = 0;  ///< kTemplate makes it a template
     Tick expiry = 0;
+    uint32_t control = kNone;  ///< the template it was made from, which counts it already
 };
 
 /// How insertions of one tuple by several workers were settled; see table.cc.

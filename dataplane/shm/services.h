@@ -19,6 +19,39 @@ namespace torii::shm {
 
 enum class Forward : uint8_t { nat = 0, local = 1, tunnel = 2, dr = 3 };  // LVS's numbers
 
+enum class TunnelType : uint8_t { ipip = 0, gue = 1, gre = 2 };          // LVS's numbers
+enum class TunnelChecksum : uint8_t { none = 0, full = 1, remote = 2 };  // LVS's numbers
+
+/// The outer header of Forward::tunnel.
+struct Tunnel {
+    TunnelType type = TunnelType::ipip;
+    TunnelChecksum checksum = TunnelChecksum::none;
+    be16 port{};  ///< gue
+    friend bool operator==(const Tunnel&, const Tunnel&) = default;
+};
+
+/// LVS's switches: names, meaning and defaults of /proc/sys/net/ipv4/vs.
+struct Behaviour {
+    uint32_t am_droprate = 10, amemthresh = 1024, backup_only = 0, cache_bypass = 0,
+             conn_reuse_mode = 1, drop_entry = 0, drop_packet = 0, expire_nodest_conn = 0,
+             expire_quiescent_template = 0, lblc_expiration = 86400, lblcr_expiration = 86400,
+             nat_icmp_send = 0, pmtu_disc = 1, schedule_icmp = 0, secure_tcp = 0, sloppy_sctp = 0,
+             sloppy_tcp = 0;
+    friend bool operator==(const Behaviour&, const Behaviour&) = default;
+};
+
+/// Packets of one destination block, protocol and range of ports carry a firewall mark.
+struct MarkRecord {
+    Address destination;  ///< masked
+    uint8_t length = 0;   ///< bits of its family
+    Protocol protocol = Protocol::any;
+    uint16_t first_port = 0, last_port = 65535;  ///< host order, both included
+    uint16_t reserved = 0;
+    uint32_t mark = 0;
+    friend bool operator==(const MarkRecord&, const MarkRecord&) = default;
+};
+static_assert(sizeof(MarkRecord) == 28);
+
 /// Seconds, in the order of the TCP states of LVS (spec: NONE .. SYNACK), then UDP and ICMP.
 struct Timeouts {
     uint32_t tcp[11] = {2, 900, 120, 60, 120, 120, 10, 60, 30, 120, 120};
@@ -32,7 +65,18 @@ struct CounterBase {
     friend bool operator==(const CounterBase&, const CounterBase&) = default;
 };
 
-/// One (service, address, port); indexed by backend slot. 128 bytes.
+/// What toriid must know of a backend's service, also when the backend was removed.
+struct BackendOwner {
+    Address address;
+    be16 port;
+    uint8_t reserved[2];
+    uint32_t mark;
+    uint32_t service_slot, service_generation;
+    uint64_t removed_in;  ///< the services generation that first lacked the backend
+};
+static_assert(sizeof(BackendOwner) == 40);
+
+/// One (service, address, port); indexed by backend slot. Workers only need the first line.
 struct BackendRecord {
     Address address;
     be16 port;
@@ -42,16 +86,24 @@ struct BackendRecord {
     uint32_t service;       ///< index into services
     uint32_t weight;        ///< 0..65535, what LVS shows
     uint32_t upper, lower;  ///< connection thresholds; 0 = none
-    CounterBase base;
-    Section name;       ///< char; the server's name in the configuration, or empty
-    Protocol protocol;  ///< of its service; what a removed one had, as forward is
+    Tunnel tunnel;
+    uint32_t drain_until;  ///< flow::Tick at which its connections end; 0 = they need not
+    Protocol protocol;     ///< of its service; what a removed one had, as forward is
     uint8_t reserved0[3];
-    uint32_t reserved[9];
+    uint32_t reserved1[3];
+    CounterBase base;
+    Section name;  ///< char; the server's name in the configuration, or empty
+    BackendOwner owner;
+    uint32_t reserved2[10];
 };
-static_assert(sizeof(BackendRecord) == 128);
+static_assert(sizeof(BackendRecord) == 192 && offsetof(BackendRecord, base) == 64);
+
+// ServiceRecord::flags, with the numbers of LVS.
+inline constexpr uint16_t kPersistent = 0x01;
+inline constexpr uint16_t kOnePacket = 0x04;
 
 struct ServiceRecord {
-    Address address;
+    Address address;  ///< of a mark service: the unspecified one of its family
     be16 port;
     Protocol protocol;
     uint8_t reserved0;
@@ -59,7 +111,7 @@ struct ServiceRecord {
     uint32_t slot_generation;
     char scheduler[16];        ///< name in kSchedulers, NUL-terminated
     uint16_t scheduler_flags;  ///< LVS bits: 0x08 fallback, 0x10 port
-    uint16_t flags;
+    uint16_t flags;            ///< kPersistent, kOnePacket
     uint32_t version;          ///< changes with the list of backends or a weight
     uint32_t max_weight, gcd;  ///< of the positive weights
     uint64_t change_seq;       ///< number of the last element of `changes`
@@ -69,24 +121,38 @@ struct ServiceRecord {
     Section consistent;  ///< uint32_t, indices into targets; for stateless forwarding (not NAT)
     Section name;        ///< char, the service's name in the configuration
     CounterBase base;
+    uint32_t mark;                 ///< 0: not a mark service
+    uint32_t persistence_timeout;  ///< seconds
+    uint32_t persistence_mask;     ///< IPv4: a mask in host order; IPv6: a prefix length
+    uint32_t drain;                ///< seconds a leaving backend's connections live; 0 = for ever
+    char pe[16];                   ///< persistence engine, NUL-terminated
     uint32_t reserved[8];
 };
+
+// ServicesHeader::flags: what lookups may leave out.
+inline constexpr uint32_t kHasPortZero = 1;  ///< a service that takes every port
+inline constexpr uint32_t kHasMarks = 2;     ///< a mark service
 
 struct ServicesHeader {
     ObjectHeader header;
     uint64_t generation;
     Timeouts timeouts;
+    Behaviour behaviour;
+    uint32_t flags;
     Section services;       ///< ServiceRecord, in configuration order
     Section backends;       ///< BackendRecord, indexed by slot
     Section service_index;  ///< uint32_t, open addressing, power of two; ~0u = empty
     Section vips;           ///< Address, open addressing, power of two; Address{} = empty
+    Section marks;          ///< MarkRecord, most specific first
 };
 
 inline constexpr uint64_t kServicesLayout =
     layout_hash({sizeof(ServicesHeader), sizeof(ServiceRecord), sizeof(BackendRecord),
                  offsetof(ServiceRecord, targets), offsetof(ServiceRecord, change_seq),
                  offsetof(BackendRecord, generation), offsetof(BackendRecord, base),
-                 offsetof(BackendRecord, protocol)});
+                 offsetof(BackendRecord, protocol), offsetof(BackendRecord, owner),
+                 offsetof(ServiceRecord, mark), sizeof(Behaviour), sizeof(MarkRecord),
+                 offsetof(ServicesHeader, marks)});
 
 /// Mixes an address, port and protocol for service_index; and an address for vips.
 inline uint32_t mix(const Address& a, uint16_t raw_port = 0, uint8_t protocol = 0) {
@@ -98,6 +164,15 @@ inline uint32_t mix(const Address& a, uint16_t raw_port = 0, uint8_t protocol = 
     return uint32_t(h >> 32);
 }
 
+/// Same for a mark service.
+inline uint32_t mix_mark(uint32_t mark, Family family) {
+    return uint32_t((uint64_t(mark) << 8 | uint8_t(family)) * 0x9e3779b97f4a7c15u >> 32);
+}
+inline uint32_t mix(const ServiceRecord& r) {
+    return r.mark != 0 ? mix_mark(r.mark, r.address.family())
+                       : mix(r.address, r.port.raw(), uint8_t(r.protocol));
+}
+
 /// A read-only look at one generation. Copies nothing; valid as long as its Mapping.
 struct Services {
     const ServicesHeader* header = nullptr;
@@ -105,6 +180,7 @@ struct Services {
     std::span<const BackendRecord> backends;
     std::span<const uint32_t> service_index;
     std::span<const Address> vips;
+    std::span<const MarkRecord> marks;
 
     /// Checks everything; Errc::layout names what is wrong.
     static Result<Services> view(std::span<const std::byte> object);
@@ -123,7 +199,15 @@ struct Services {
         for (uint32_t i = mix(a, port.raw(), uint8_t(p)) & mask;; i = (i + 1) & mask) {
             if (service_index[i] == ~0u) return nullptr;
             const ServiceRecord& s = services[service_index[i]];
-            if (s.address == a && s.port == port && s.protocol == p) return &s;
+            if (s.address == a && s.port == port && s.protocol == p && s.mark == 0) return &s;
+        }
+    }
+    const ServiceRecord* find_mark(uint32_t mark, Family family) const {
+        const uint32_t mask = uint32_t(service_index.size()) - 1;
+        for (uint32_t i = mix_mark(mark, family) & mask;; i = (i + 1) & mask) {
+            if (service_index[i] == ~0u) return nullptr;
+            const ServiceRecord& s = services[service_index[i]];
+            if (s.mark == mark && s.address.family() == family) return &s;
         }
     }
     bool is_vip(const Address& a) const {
@@ -157,6 +241,8 @@ struct BackendDescription {
 struct ServicesDescription {
     uint64_t generation = 0;
     Timeouts timeouts;
+    Behaviour behaviour;
+    std::vector<MarkRecord> marks;
     std::vector<ServiceDescription> services;
     std::vector<BackendDescription> backends;  ///< index = slot; unused slots have present = 0
 };

@@ -200,6 +200,81 @@ TEST(Tables, AListThatNamesAForeignSlotIsRefused) {
     EXPECT_EQ(refused.error().code, Errc::layout);
 }
 
+config::Config with_marks() {
+    config::Config c = config_of(kFile);
+    config::Service& www = c.services[0];
+    www.virtuals = {{{Address::v4({}), 0}, Protocol::any, 7, {}}, {{{}, 0}, Protocol::any, 7, {}}};
+    www.persistence.timeout = std::chrono::seconds(300);
+    www.persistence.netmask = config::Netmask{0, 24};
+    www.one_packet = true;
+    www.drain.deadline = std::chrono::seconds(60);
+    for (config::Backend& b : www.backends) {
+        b.forward = config::Forward::tunnel;
+        b.tunnel = {config::TunnelType::gue, 6080, config::TunnelChecksum::csum, {}, {}, {}, {}};
+    }
+    c.behaviour.sloppy_tcp = 1;
+    c.behaviour.am_droprate = 9;
+    c.marks = {{7, *parse_prefix("192.0.2.77/28"), Protocol::tcp, {{80, 443}}, {}, {}, {}, {}},
+               {8, *parse_prefix("192.0.2.0/24"), Protocol::udp, {}, {}, {}, {}, {}},
+               {9, *parse_prefix("192.0.2.77/28"), Protocol::tcp, {{443, 443}}, {}, {}, {}, {}}};
+    return c;
+}
+
+TEST(Tables, MarksPersistenceTunnelsAndSwitchesReachTheWorkersAndComeBack) {
+    const Desired d = desired(with_marks());
+    EXPECT_EQ(to_string(d.services[0].key), "mark:7");
+    EXPECT_EQ(to_string(d.services[1].key), "mark:7/ipv6");
+    EXPECT_EQ(d.services[0].persistence_mask, 0xffffff00);
+    EXPECT_EQ(d.services[1].persistence_mask, 24u);
+    EXPECT_EQ(d.services[2].persistence_mask, 0xffffffff);
+
+    const Tables t = must(plan({}, d, {.generation = 1}));
+    EXPECT_EQ(reread(t).desired, d);
+    EXPECT_EQ(reread(t).slots, t.slots);
+    const auto bytes = shm::build(compile(t));
+    ASSERT_TRUE(bytes);
+    const auto view = shm::Services::view(*bytes);
+    ASSERT_TRUE(view) << view.error().message;
+    const shm::ServiceRecord* s = view->find_mark(7, Family::ipv6);
+    ASSERT_NE(s, nullptr);
+    EXPECT_EQ(s - view->services.data(), 1);
+    EXPECT_EQ(view->find_mark(8, Family::ipv4), nullptr);
+    EXPECT_EQ(s->flags, shm::kPersistent | shm::kOnePacket);
+    EXPECT_EQ(s->persistence_timeout, 300u);
+    EXPECT_EQ(s->drain, 60u);
+    const Target head = view->section<Target>(s->targets)[0];
+    const shm::Tunnel& tunnel = view->backends[head.backend].tunnel;
+    EXPECT_EQ(tunnel.type, shm::TunnelType::gue);
+    EXPECT_EQ(tunnel.checksum, shm::TunnelChecksum::full);
+    EXPECT_EQ(tunnel.port.host(), 6080);
+    EXPECT_EQ(view->header->behaviour.sloppy_tcp, 1u);
+    EXPECT_EQ(view->header->behaviour.am_droprate, 9u);
+    EXPECT_EQ(view->header->flags, shm::kHasMarks);
+    EXPECT_FALSE(view->is_vip(Address::v4({})));
+    ASSERT_EQ(view->marks.size(), 3u);  // one port is more specific than many, a /28 than a /24
+    EXPECT_EQ(view->marks[0].mark, 9u);
+    EXPECT_EQ(view->marks[1].mark, 7u);
+    EXPECT_EQ(to_string(view->marks[1].destination), "192.0.2.64");
+    EXPECT_EQ(view->marks[2].last_port, 65535);
+}
+
+TEST(Tables, TwoMarksAndAnAddressAreThreeServices) {
+    Desired d;
+    for (const ServiceKey& key :
+         {ServiceKey::of_mark(7), ServiceKey::of_mark(8), ServiceKey::of_mark(7, Family::ipv6)}) {
+        Service s;
+        s.key = key;
+        s.scheduler = "rr";
+        s.destinations.push_back({*parse_endpoint("10.0.0.1:80"), {}, 1, 0, 0, {}, {}});
+        d.services.push_back(s);
+    }
+    const Tables t = must(plan({}, d, {.generation = 1}));
+    EXPECT_EQ(reread(t).slots, t.slots);
+    EXPECT_NE(t.slots.backends[0].service, t.slots.backends[1].service);
+    d.services[1].key = d.services[0].key;
+    EXPECT_FALSE(shm::build(compile(must(plan({}, d, {.generation = 1})))));
+}
+
 TEST(Difference, CountsWhatALogShallSay) {
     const Desired a = desired(config_of(kFile));
     EXPECT_FALSE(difference(a, a).any());
@@ -208,9 +283,12 @@ TEST(Difference, CountsWhatALogShallSay) {
     b.services[0].destinations[0].weight = 9;
     b.services[0].scheduler = "dh";
     b.timeouts.udp = 1;
+    b.services[1].persistence_timeout = 9;
+    b.behaviour.conn_reuse_mode = 0;
     const Difference d = difference(a, b);
     EXPECT_EQ(d.services_removed, 1u);
-    EXPECT_EQ(d.services_edited, 1u);
+    EXPECT_EQ(d.services_edited, 2u);
+    EXPECT_TRUE(d.behaviour);
     EXPECT_EQ(d.backends_edited, 1u);
     EXPECT_TRUE(d.timeouts);
     EXPECT_EQ(difference({}, a).backends_added, 5u);
