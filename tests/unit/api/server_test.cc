@@ -45,7 +45,7 @@ struct Serving : testing::Test {
         if (r.path == "/big") {
             return {200, "text/plain", {}, [n = 0](std::string& piece) mutable {
                         if (++n % 2) return true;  // nothing this time
-                        piece = std::string(100, 'x') + "\n";
+                        piece.assign(100, 'x').push_back('\n');
                         return n < 2000;
                     }};
         }
