@@ -9,12 +9,14 @@
 #include <boost/asio/steady_timer.hpp>
 #include <csignal>
 
+#include "config/schema/schema.h"
 #include "control/api/server.h"
 #include "control/engine.h"
 #include "control/kernel/mirror.h"
 #include "control/log.h"
 #include "control/metrics/metrics.h"
 #include "control/network.h"
+#include "control/replacement.h"
 #include "control/views.h"
 #include "control/web/page.h"
 
@@ -58,6 +60,8 @@ struct Daemon::State {
     void next_tick();
     void watch();
     api::ReloadOutcome reload(std::string_view why);
+    api::ReloadOutcome take(Checked, std::string_view why);
+    api::ReloadOutcome install(std::string_view text);
     void log_applied(const Engine::Applied&);
     api::Reply answer(const api::Request&, bool full);
     api::Reply view(const std::string& path);
@@ -145,8 +149,11 @@ Result<> Daemon::State::attach(const shm::Location& location) {
 }
 
 Result<> Daemon::State::listen() {
-    auto full = api::Server::listen_unix(loop, config.api.socket, config.api.group,
-                                         [this](const api::Request& r) { return answer(r, true); });
+    api::Limits large;
+    large.body_bytes = config::kMaxBytes;
+    auto full = api::Server::listen_unix(
+        loop, config.api.socket, config.api.group,
+        [this](const api::Request& r) { return answer(r, true); }, large);
     if (!full) return tl::unexpected(std::move(full.error()).within("api.socket"));
     api = std::move(*full);
     if (!api->warning().empty()) spdlog::warn("event=api warning={}", in_quotes(api->warning()));
@@ -212,9 +219,24 @@ void Daemon::State::watch() {
 }
 
 api::ReloadOutcome Daemon::State::reload(std::string_view why) {
+    return take(load_checked(options.file, options.instance, network->routes()), why);
+}
+
+// The text is put into force first, and only then takes the file's place.
+api::ReloadOutcome Daemon::State::install(std::string_view text) {
+    auto written = Replacement::write(options.file, text);
+    if (!written) return {false, {written.error().message}, {}};
+    auto outcome =
+        take(check_text(text, options.file, options.instance, network->routes()), "apply");
+    if (!outcome.ok) return outcome;
+    if (auto ok = written->commit(); !ok)
+        outcome.notes.push_back("in force, but not kept: " + ok.error().message);
+    return outcome;
+}
+
+api::ReloadOutcome Daemon::State::take(Checked checked, std::string_view why) {
     ::sd_notify(0, "RELOADING=1");
     api::ReloadOutcome outcome;
-    Checked checked = load_checked(options.file, options.instance, network->routes());
     for (const config::Diagnostic& d : checked.diagnostics)
         outcome.diagnostics.push_back(config::to_string(d));
     if (checked.config) {
@@ -255,6 +277,8 @@ api::Reply Daemon::State::answer(const api::Request& r, bool full) {
         if (r.method != "POST") return {405, "application/json", api::error_json("use POST")};
         return {200, "application/json", to_json(reload("api"))};
     }
+    if (full && r.path == "/v1/config" && r.method == "PUT")
+        return {200, "application/json", to_json(install(r.body))};
     if (r.method != "GET")
         return {405, "application/json", api::error_json("only GET is served here")};
     return view(r.path);
@@ -270,6 +294,8 @@ api::Reply Daemon::State::view(const std::string& path) {
     if (path == "/v1/status")
         return {200, "application/json", to_json(status_view(facts, identity))};
     if (path == "/v1/services") return {200, "application/json", to_json(services_view(facts))};
+    if (path == "/v1/config")
+        return {200, "application/yaml", config::emit_yaml(*config::write_config(config))};
     if (path == "/v1/ready") return {200, "application/json", to_json(ready_view(facts))};
     if (path == "/v1/connections")
         return {200, "application/x-ndjson", {}, connections_view(*link)};

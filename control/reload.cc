@@ -50,9 +50,10 @@ std::vector<config::Diagnostic> check_routes(const config::Config& c,
     return found;
 }
 
-Checked load_checked(const std::string& file, const std::string& instance,
+namespace {
+
+Checked check_loaded(config::Loaded loaded, const std::string& instance,
                      const kernel::RouteIndex& routes) {
-    config::Loaded loaded = config::load_file(file);
     if (!loaded.config) return {std::nullopt, std::move(loaded.diagnostics)};
     if (!instance.empty()) config::set_instance(*loaded.config, instance);
     auto diagnostics = config::check_machine(*loaded.config, config::this_machine());
@@ -61,6 +62,18 @@ Checked load_checked(const std::string& file, const std::string& instance,
                        std::make_move_iterator(unreachable.end()));
     if (!diagnostics.empty()) return {std::nullopt, std::move(diagnostics)};
     return {std::move(loaded.config), {}};
+}
+
+}  // namespace
+
+Checked load_checked(const std::string& file, const std::string& instance,
+                     const kernel::RouteIndex& routes) {
+    return check_loaded(config::load_file(file), instance, routes);
+}
+
+Checked check_text(std::string_view text, const std::string& file, const std::string& instance,
+                   const kernel::RouteIndex& routes) {
+    return check_loaded(config::load_text(text, file), instance, routes);
 }
 
 std::vector<std::string> restart_notes(const config::Config& from, const config::Config& to) {

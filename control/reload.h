@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "config/model/config.h"
@@ -20,6 +21,9 @@ struct Checked {
 /// to every server. `instance` replaces the file's when it is not empty.
 Checked load_checked(const std::string& file, const std::string& instance,
                      const kernel::RouteIndex&);
+/// The same of a text that is to become `file`.
+Checked check_text(std::string_view text, const std::string& file, const std::string& instance,
+                   const kernel::RouteIndex&);
 
 /// The servers that the kernel has no route to.
 std::vector<config::Diagnostic> check_routes(const config::Config&, const kernel::RouteIndex&);

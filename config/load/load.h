@@ -15,11 +15,12 @@ namespace torii::config {
 struct Loaded {
     std::optional<Config> config;
     std::vector<Diagnostic> diagnostics;
+    std::vector<std::string> files;  ///< that were read: the file itself, then what it includes
 };
 
 /// A file that cannot be read is one diagnostic too: "torii.yaml: No such file or directory".
 Loaded load_file(const std::string& path);
-/// `name` is what diagnostics call the text.
+/// `name` is what diagnostics call the text; what it includes is looked for beside that name.
 Loaded load_text(std::string_view text, const std::string& name);
 
 }  // namespace torii::config

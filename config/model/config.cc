@@ -82,6 +82,11 @@ std::string_view to_string(TunnelChecksum c) {
     return "unknown";
 }
 
+std::string to_string(const Netmask& n) {
+    if (n.mask != 0) return torii::to_string(Address::v4(be32::from_host(n.mask)));
+    return fmt::format("{}", n.length);
+}
+
 std::string to_string(const PortRange& r) {
     return r.first == r.last ? fmt::format("{}", r.first) : fmt::format("{}-{}", r.first, r.last);
 }

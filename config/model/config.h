@@ -129,6 +129,8 @@ struct Netmask {
     friend bool operator==(const Netmask&, const Netmask&) = default;
 };
 
+std::string to_string(const Netmask&);  ///< 255.255.255.0, or 24
+
 /// A client keeps its backend for this long after its last new connection.
 struct Persistence {
     Duration timeout{0};             ///< 0 = not persistent
@@ -185,6 +187,7 @@ struct Service {
 
 struct Config {
     std::string instance = "default";  ///< change it with set_instance()
+    std::vector<std::string> include;  ///< as written; loading merges those files in
     Dataplane dataplane;
     Timeouts timeouts;
     Behaviour behaviour;

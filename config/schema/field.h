@@ -162,6 +162,91 @@ std::string show_any(const T& value, const Key& key) {
         return {};
 }
 
+// What read() would take again; null for what is not there, or below what could be written.
+Node write_text(std::string);
+template <class T>
+Node write(const T& value, const Key& key) {
+    if constexpr (Struct<T>)
+        return encode(&value, keys_for(&value));
+    else if constexpr (std::is_enum_v<T>) {
+        for (const Word& word : key.one_of)
+            if (T(word.value) == value && word.status == Status::supported)
+                return write_text(std::string(word.name));
+        return write_text(std::string(to_string(value)));
+    } else if constexpr (std::is_same_v<T, bool>)
+        return write_text(value ? "true" : "false");
+    else if constexpr (std::is_same_v<T, uint64_t>)
+        return write_text(value == 0 ? show(value, key) : show_size(value));
+    else if constexpr (std::is_integral_v<T>)
+        return value < key.min && key.zero.empty() ? Node{} : write_text(show(value, key));
+    else if constexpr (std::is_same_v<T, Duration>)
+        return value < key.shortest && key.zero.empty() ? Node{} : write_text(show(value, key));
+    else if constexpr (requires { show(value, key); })
+        return write_text(show(value, key));
+    else
+        return write_text(to_string(value));
+}
+template <class T>
+Node write(const std::optional<T>& value, const Key& key) {
+    if (value) return write(*value, key);
+    return key.zero.empty() ? Node{} : write_text(std::string(key.zero));
+}
+template <class T>
+Node write(const std::vector<T>& values, const Key& key) {
+    Node list;
+    list.kind = Node::Kind::list;
+    for (const T& value : values) list.items.push_back(write(value, key));
+    return list;
+}
+template <class T>
+Node write(const std::map<std::string, T, std::less<>>& values, const Key& key) {
+    Node map;
+    map.kind = Node::Kind::map;
+    for (const auto& [name, value] : values) {
+        map.items.push_back(write_text(name));
+        map.items.push_back(write(value, key));
+    }
+    return map;
+}
+
+// JSON schema of a value; a type without one of its own is text.
+std::string schema_of_text(const Key&);
+std::string schema_of_words(const Key&);
+std::string schema_of_number(const Key&, uint64_t top);
+std::string schema_of_size(const Key&);
+std::string schema_of_duration(const Key&);
+std::string schema_of_list(const std::string& item, bool also_one, const Key&);
+std::string schema_of_map(const std::string& item);
+template <class T>
+std::string schema_of(const T*, const Key& key) {
+    if constexpr (Struct<T>)
+        return object_schema(keys_for(static_cast<const T*>(nullptr)));
+    else if constexpr (std::is_same_v<T, bool>)
+        return R"({"type": "boolean"})";
+    else if constexpr (std::is_enum_v<T>)
+        return schema_of_words(key);
+    else if constexpr (std::is_same_v<T, uint64_t>)
+        return schema_of_size(key);
+    else if constexpr (std::is_integral_v<T>)
+        return schema_of_number(key, uint64_t(std::numeric_limits<T>::max()));
+    else if constexpr (std::is_same_v<T, Duration>)
+        return schema_of_duration(key);
+    else
+        return key.one_of.empty() ? schema_of_text(key) : schema_of_words(key);
+}
+template <class T>
+std::string schema_of(const std::optional<T>*, const Key& key) {
+    return schema_of(static_cast<const T*>(nullptr), key);
+}
+template <class T>
+std::string schema_of(const std::vector<T>*, const Key& key) {
+    return schema_of_list(schema_of(static_cast<const T*>(nullptr), key), !Struct<T>, key);
+}
+template <class T>
+std::string schema_of(const std::map<std::string, T, std::less<>>*, const Key& key) {
+    return schema_of_map(schema_of(static_cast<const T*>(nullptr), key));
+}
+
 template <class T>
 struct Shape {
     using Inner = T;
@@ -199,6 +284,10 @@ constexpr Field make_field() {
     f.fallback = [](const Key& key) {
         const S s{};
         return show_any(s.*M, key);
+    };
+    f.schema = [](const Key& key) { return schema_of(static_cast<const T*>(nullptr), key); };
+    f.write = [](const void* object, const Key& key) {
+        return write(static_cast<const S*>(object)->*M, key);
     };
     f.equal = [](const void* a, const void* b) {
         return static_cast<const S*>(a)->*M == static_cast<const S*>(b)->*M;

@@ -35,16 +35,18 @@ struct Word {
     Status status = Status::supported;
 };
 
-/// Collects diagnostics while a document is read.
+/// Collects diagnostics while a document is read. `files` are the names of what it was read from,
+/// by Node::file.
 class Report {
 public:
-    Report(std::string file, std::vector<Diagnostic>& to) : file_(std::move(file)), to_(to) {}
+    Report(std::vector<std::string> files, std::vector<Diagnostic>& to)
+        : files_(std::move(files)), to_(to) {}
     void add(const Node& at, std::string message) { to_.push_back({mark(at), std::move(message)}); }
     size_t count() const { return to_.size(); }
-    Mark mark(const Node& node) const { return {file_, node.line, node.column}; }
+    Mark mark(const Node& node) const { return {files_[node.file], node.line, node.column}; }
 
 private:
-    std::string file_;
+    std::vector<std::string> files_;
     std::vector<Diagnostic>& to_;
 };
 
@@ -55,12 +57,14 @@ using Keys = std::span<const Key>;
 /// struct the row's table describes.
 struct Field {
     void (*read)(const Node&, void* object, const Key&, Report&) = nullptr;
-    std::string (*type)(const Key&) = nullptr;            ///< in words
-    std::string (*fallback)(const Key&) = nullptr;        ///< the default, as it would be written
-    bool (*equal)(const void*, const void*) = nullptr;    ///< in two objects
-    const void* (*inside)(const void* object) = nullptr;  ///< a nested struct; else null
-    Keys (*keys)() = nullptr;                             ///< of a nested struct, list or mapping
-    std::string_view suffix;  ///< what a path through it adds: "", "[]" or ".NAME"
+    std::string (*type)(const Key&) = nullptr;      ///< in words
+    std::string (*fallback)(const Key&) = nullptr;  ///< the default, as it would be written
+    std::string (*schema)(const Key&) = nullptr;    ///< JSON schema of the value
+    Node (*write)(const void* object, const Key&) = nullptr;  ///< what read() would take again
+    bool (*equal)(const void*, const void*) = nullptr;        ///< in two objects
+    const void* (*inside)(const void* object) = nullptr;      ///< a nested struct; else null
+    Keys (*keys)() = nullptr;  ///< of a nested struct, list or mapping
+    std::string_view suffix;   ///< what a path through it adds: "", "[]" or ".NAME"
 };
 
 struct Key {
@@ -76,11 +80,20 @@ struct Key {
     Reload reload = Reload::live;
     Status status = Status::supported;
     Mark& (*mark)(void* object) = nullptr;  ///< keeps the value's place; see mark_in<>
+    std::string_view unless = {};           ///< written out only where that key has no value
+    bool secret = false;                    ///< shown to nobody
 };
 
 /// Fills `object` from a mapping. Reports every problem: unknown, repeated and missing keys, wrong
 /// types, values out of bounds. `name` is the key the mapping is the value of, or "the file".
 void decode(const Node& map, void* object, Keys, std::string_view name, Report&);
+
+/// A mapping of everything the object says, defaults included; values that are not there are left
+/// out. The opposite of decode().
+Node encode(const void* object, Keys);
+
+/// JSON schema of a mapping with these keys.
+std::string object_schema(Keys);
 
 /// The text in quotes, shortened and with control characters made visible: it goes to a terminal.
 std::string in_quotes(std::string_view);

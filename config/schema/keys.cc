@@ -192,6 +192,11 @@ constexpr Key kConfigKeys[] = {
              "override it",
      .reload = Reload::restart,
      .mark = mark_in<&Config::instance_mark>},
+    {.name = "include",
+     .field = field<&Config::include>,
+     .help = "files to read as well, by name or glob pattern, relative to this file; lists and "
+             "sections of the same name are put together",
+     .min = 1},
     {.name = "dataplane",
      .field = field<&Config::dataplane>,
      .help = "what torii-dataplane needs at its start",

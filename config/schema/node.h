@@ -3,6 +3,7 @@
 // of every value. Bounded, so that no document can exhaust the machine that checks it.
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -15,6 +16,7 @@ namespace torii::config {
 struct Node {
     enum class Kind : unsigned char { null, scalar, list, map };
     Kind kind = Kind::null;
+    uint16_t file = 0;         ///< which of the files that were read, from 0: see Report
     int line = 0, column = 0;  ///< from 1
     std::string text;          ///< scalar
     std::vector<Node> items;   ///< list: its items; map: key, value, key, value, ...
@@ -29,8 +31,11 @@ inline constexpr size_t kMaxBrackets = 2u
 inline constexpr size_t kMaxDepth = 32;        ///< of lists and mappings within each other
 inline constexpr size_t kMaxNodes = 4u << 20;  ///< values, counted after aliases are expanded
 
-/// The one document in `text`. On failure nothing, and one diagnostic more. Never throws.
+/// The one document in `text`; `number` becomes Node::file of all its nodes. On failure nothing,
+/// and one diagnostic more. Never throws.
 std::optional<Node> parse_yaml(std::string_view text, const std::string& file,
-                               std::vector<Diagnostic>& diagnostics);
+                               std::vector<Diagnostic>& diagnostics, uint16_t number = 0);
+/// The document as YAML text, in block style, with short lists on one line.
+std::string emit_yaml(const Node&);
 
 }  // namespace torii::config

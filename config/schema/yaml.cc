@@ -29,6 +29,7 @@ struct View : std::streambuf {
 /// Builds the tree from the parser's events. Containers that are still open are on `open_`.
 class Builder : public YAML::EventHandler {
 public:
+    explicit Builder(uint16_t file) : file_(file) {}
     Node root;
 
     void OnDocumentStart(const YAML::Mark&) override {}
@@ -85,6 +86,7 @@ private:
         bound(at);
         Node node;
         node.kind = kind;
+        node.file = file_;
         node.line = at.line + 1;
         node.column = at.column + 1;
         return node;
@@ -114,6 +116,7 @@ private:
         (open_.empty() ? root : open_.back().node.items.emplace_back()) = std::move(node);
     }
 
+    uint16_t file_;
     std::vector<Open> open_;
     std::map<YAML::anchor_t, Anchored> anchors_;
     size_t count_ = 0;
@@ -136,7 +139,7 @@ std::string_view to_string(Node::Kind kind) {
 }
 
 std::optional<Node> parse_yaml(std::string_view text, const std::string& file,
-                               std::vector<Diagnostic>& diagnostics) {
+                               std::vector<Diagnostic>& diagnostics, uint16_t number) {
     try {
         // yaml-cpp takes the end of the text for the end of a quoted scalar; a document end there
         // is an error, so that a file cut off within quotes is not half believed.
@@ -145,12 +148,15 @@ std::optional<Node> parse_yaml(std::string_view text, const std::string& file,
         View view(ended);
         std::istream stream(&view);
         YAML::Parser parser(stream);
-        Builder builder, second;
+        Builder builder(number), second(number);
         parser.HandleNextDocument(builder);
         if (parser.HandleNextDocument(second))
             throw Refused{std::max(second.root.line, 1), std::max(second.root.column, 1),
                           "a second document: only one is read"};
-        if (builder.root.kind == Node::Kind::null) builder.root = {};  // nowhere in particular
+        if (builder.root.kind == Node::Kind::null) {  // nowhere in particular
+            builder.root = {};
+            builder.root.file = number;
+        }
         return std::move(builder.root);
     } catch (const Refused& e) {
         diagnostics.push_back({{file, e.line, e.column}, e.message});

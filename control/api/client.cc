@@ -25,18 +25,19 @@ public:
     Connection(std::string path, milliseconds timeout)
         : stream_(io_), path_(std::move(path)), timeout_(timeout) {}
 
-    Result<> send(std::string_view method, const std::string& target) {
+    Result<> send(std::string_view method, const std::string& target, std::string body) {
         if (path_.size() >= 108) return fail(Errc::invalid, path_ + ": path too long");
         arm();
         Code error = asio::error::would_block;
         stream_.async_connect(Local::endpoint(path_), [&](Code e) { error = e; });
         io_.run();
         if (error) return failed(error);
-        http::request<http::empty_body> request;
+        http::request<http::string_body> request;
         request.method_string(std::string(method));
         request.target(target);
         request.version(11);
         request.set(http::field::host, "torii");
+        request.body() = std::move(body);
         request.prepare_payload();
         request.keep_alive(false);
         arm();
@@ -110,9 +111,9 @@ private:
 }  // namespace
 
 Result<Answer> ask(const std::string& socket, std::string_view method, const std::string& target,
-                   milliseconds timeout) {
+                   milliseconds timeout, std::string body) {
     Connection c(socket, timeout);
-    if (auto ok = c.send(method, target); !ok) return tl::unexpected(ok.error());
+    if (auto ok = c.send(method, target, std::move(body)); !ok) return tl::unexpected(ok.error());
     http::response_parser<http::string_body> parser;
     parser.body_limit(kLargestBody);
     if (auto ok = c.read_all(parser); !ok) return tl::unexpected(ok.error());
@@ -122,7 +123,7 @@ Result<Answer> ask(const std::string& socket, std::string_view method, const std
 Result<Answer> ask_lines(const std::string& socket, const std::string& target,
                          const std::function<bool(std::string_view)>& line, milliseconds timeout) {
     Connection c(socket, timeout);
-    if (auto ok = c.send("GET", target); !ok) return tl::unexpected(ok.error());
+    if (auto ok = c.send("GET", target, {}); !ok) return tl::unexpected(ok.error());
     http::response_parser<http::buffer_body> parser;
     parser.body_limit(UINT64_MAX);
     if (auto ok = c.read_header(parser); !ok) return tl::unexpected(ok.error());

@@ -18,7 +18,8 @@ struct Answer {
 /// One request, one answer. Errc::not_found when there is no socket, Errc::busy when nobody serves
 /// it, Errc::io for the rest; the sentence ends in the system's reason, e.g. "Connection refused".
 Result<Answer> ask(const std::string& socket, std::string_view method, const std::string& target,
-                   std::chrono::milliseconds timeout = std::chrono::seconds(10));
+                   std::chrono::milliseconds timeout = std::chrono::seconds(10),
+                   std::string body = {});
 
 /// GET, and hands each line of the body to `line` as it arrives; stops when that returns false.
 /// An answer other than 200 comes back with its body. `timeout` is for each piece.

@@ -16,7 +16,8 @@
 namespace torii::cli {
 namespace {
 
-constexpr std::string_view kVersion = "ipvsadm v1.31 2019/12/24 (compiled with popt and IPVS v1.2.1)";
+constexpr std::string_view kVersion =
+    "ipvsadm v1.31 2019/12/24 (compiled with popt and IPVS v1.2.1)";
 
 int complain(int status, const std::string& text) {
     std::fflush(stdout);
@@ -156,8 +157,7 @@ Result<Endpoint> parse_bracketed(const std::string& text, Protocol p) {
 }  // namespace
 
 Result<Endpoint> parse_host_port(const std::string& text, Protocol p) {
-    const auto refused =
-        fail(Errc::invalid, "illegal virtual server address[:port] specified");
+    const auto refused = fail(Errc::invalid, "illegal virtual server address[:port] specified");
     if (text.find_first_not_of("0123456789") == std::string::npos) return refused;
     if (text.front() == '[') {
         const auto e = parse_bracketed(text, p);

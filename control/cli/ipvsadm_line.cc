@@ -18,42 +18,103 @@ struct Column {
     char list;  // ' ' allowed, 'x' illegal, '1' one of these only
 };
 constexpr std::array kColumns = {
-    Column{"numeric", ' '},      Column{"connection", '1'},  Column{"service-address", '1'},
-    Column{"scheduler", 'x'},    Column{"persistent", 'x'},  Column{"netmask", 'x'},
-    Column{"real-server", 'x'},  Column{"forwarding-method", 'x'},
-    Column{"weight", 'x'},       Column{"u-threshold", 'x'}, Column{"l-threshold", 'x'},
-    Column{"mcast-interface", 'x'}, Column{"timeout", '1'},  Column{"daemon", '1'},
-    Column{"stats", ' '},        Column{"rate", ' '},        Column{"thresholds", ' '},
-    Column{"persistent-conn", ' '}, Column{"nosort", ' '},   Column{"syncid", ' '},
-    Column{"exact", ' '},        Column{"ops", 'x'},         Column{"pe", 'x'},
-    Column{"sched-flags", 'x'},  Column{"mcast-group", 'x'}, Column{"mcast-port", 'x'},
-    Column{"mcast-ttl", 'x'},    Column{"sync-maxlen", 'x'}, Column{"tun-info", ' '},
-    Column{"tun-type", 'x'},     Column{"tun-port", 'x'},    Column{"tun-nocsum", 'x'},
-    Column{"tun-csum", 'x'},     Column{"tun-remcsum", 'x'},
+    Column{"numeric", ' '},
+    Column{"connection", '1'},
+    Column{"service-address", '1'},
+    Column{"scheduler", 'x'},
+    Column{"persistent", 'x'},
+    Column{"netmask", 'x'},
+    Column{"real-server", 'x'},
+    Column{"forwarding-method", 'x'},
+    Column{"weight", 'x'},
+    Column{"u-threshold", 'x'},
+    Column{"l-threshold", 'x'},
+    Column{"mcast-interface", 'x'},
+    Column{"timeout", '1'},
+    Column{"daemon", '1'},
+    Column{"stats", ' '},
+    Column{"rate", ' '},
+    Column{"thresholds", ' '},
+    Column{"persistent-conn", ' '},
+    Column{"nosort", ' '},
+    Column{"syncid", ' '},
+    Column{"exact", ' '},
+    Column{"ops", 'x'},
+    Column{"pe", 'x'},
+    Column{"sched-flags", 'x'},
+    Column{"mcast-group", 'x'},
+    Column{"mcast-port", 'x'},
+    Column{"mcast-ttl", 'x'},
+    Column{"sync-maxlen", 'x'},
+    Column{"tun-info", ' '},
+    Column{"tun-type", 'x'},
+    Column{"tun-port", 'x'},
+    Column{"tun-nocsum", 'x'},
+    Column{"tun-csum", 'x'},
+    Column{"tun-remcsum", 'x'},
 };
 
 constexpr Option kOptions[] = {
     // commands
-    {'A', "add-service"}, {'E', "edit-service"}, {'D', "delete-service"}, {'C', "clear"},
-    {'R', "restore"}, {'S', "save"}, {'a', "add-server"}, {'e', "edit-server"},
-    {'d', "delete-server"}, {'L', "list"}, {'l', ""}, {'Z', "zero"}, {0, "set"},
-    {0, "start-daemon", Takes::value}, {0, "stop-daemon", Takes::value}, {'h', "help"},
+    {'A', "add-service"},
+    {'E', "edit-service"},
+    {'D', "delete-service"},
+    {'C', "clear"},
+    {'R', "restore"},
+    {'S', "save"},
+    {'a', "add-server"},
+    {'e', "edit-server"},
+    {'d', "delete-server"},
+    {'L', "list"},
+    {'l', ""},
+    {'Z', "zero"},
+    {0, "set"},
+    {0, "start-daemon", Takes::value},
+    {0, "stop-daemon", Takes::value},
+    {'h', "help"},
     {'v', "version"},
     // options
-    {'n', "numeric"}, {'c', "connection"}, {'t', "tcp-service", Takes::value},
-    {'u', "udp-service", Takes::value}, {0, "sctp-service", Takes::value},
-    {'f', "fwmark-service", Takes::value}, {'s', "scheduler", Takes::value},
-    {'p', "persistent", Takes::optional_value}, {'M', "netmask", Takes::value},
-    {'r', "real-server", Takes::value}, {'g', "gatewaying"}, {'i', "ipip"},
-    {'m', "masquerading"}, {'w', "weight", Takes::value}, {'x', "u-threshold", Takes::value},
-    {'y', "l-threshold", Takes::value}, {0, "mcast-interface", Takes::value}, {0, "timeout"},
-    {0, "daemon"}, {0, "stats"}, {0, "rate"}, {0, "thresholds"}, {0, "persistent-conn"},
-    {0, "nosort"}, {0, "sort"}, {0, "syncid", Takes::value}, {'X', "exact"}, {'6', "ipv6"},
-    {'o', "ops"}, {0, "pe", Takes::value}, {'b', "sched-flags", Takes::value},
-    {0, "mcast-group", Takes::value}, {0, "mcast-port", Takes::value},
-    {0, "mcast-ttl", Takes::value}, {0, "sync-maxlen", Takes::value}, {0, "tun-info"},
-    {0, "tun-type", Takes::value}, {0, "tun-port", Takes::value}, {0, "tun-nocsum"},
-    {0, "tun-csum"}, {0, "tun-remcsum"},
+    {'n', "numeric"},
+    {'c', "connection"},
+    {'t', "tcp-service", Takes::value},
+    {'u', "udp-service", Takes::value},
+    {0, "sctp-service", Takes::value},
+    {'f', "fwmark-service", Takes::value},
+    {'s', "scheduler", Takes::value},
+    {'p', "persistent", Takes::optional_value},
+    {'M', "netmask", Takes::value},
+    {'r', "real-server", Takes::value},
+    {'g', "gatewaying"},
+    {'i', "ipip"},
+    {'m', "masquerading"},
+    {'w', "weight", Takes::value},
+    {'x', "u-threshold", Takes::value},
+    {'y', "l-threshold", Takes::value},
+    {0, "mcast-interface", Takes::value},
+    {0, "timeout"},
+    {0, "daemon"},
+    {0, "stats"},
+    {0, "rate"},
+    {0, "thresholds"},
+    {0, "persistent-conn"},
+    {0, "nosort"},
+    {0, "sort"},
+    {0, "syncid", Takes::value},
+    {'X', "exact"},
+    {'6', "ipv6"},
+    {'o', "ops"},
+    {0, "pe", Takes::value},
+    {'b', "sched-flags", Takes::value},
+    {0, "mcast-group", Takes::value},
+    {0, "mcast-port", Takes::value},
+    {0, "mcast-ttl", Takes::value},
+    {0, "sync-maxlen", Takes::value},
+    {0, "tun-info"},
+    {0, "tun-type", Takes::value},
+    {0, "tun-port", Takes::value},
+    {0, "tun-nocsum"},
+    {0, "tun-csum"},
+    {0, "tun-remcsum"},
 };
 constexpr size_t kCommands = 17;
 static_assert(kOptions[kCommands - 1].long_name == "version");
@@ -63,10 +124,10 @@ bool is_command(const Option* o) { return o - kOptions < std::ptrdiff_t(kCommand
 bool starts_with_command(const std::string& word) {
     if (word.size() < 2 || word[0] != '-') return false;
     const std::span<const Option> commands(kOptions, kCommands);
-    if (word[1] != '-') return std::ranges::find(commands, word[1], &Option::short_name) != commands.end();
+    if (word[1] != '-')
+        return std::ranges::find(commands, word[1], &Option::short_name) != commands.end();
     const std::string name = word.substr(2, word.find('=') - 2);
-    return !name.empty() &&
-           std::ranges::find(commands, name, &Option::long_name) != commands.end();
+    return !name.empty() && std::ranges::find(commands, name, &Option::long_name) != commands.end();
 }
 
 // Several options are one column: all kinds of services, all forwarding methods.
@@ -84,8 +145,7 @@ Protocol protocol_of(std::string_view option) {
 }
 
 Refusal try_help(const std::string& argv0) {
-    return {255,
-            fmt::format("Try `{0} -h' or '{0} --help' for more information.", argv0)};
+    return {255, fmt::format("Try `{0} -h' or '{0} --help' for more information.", argv0)};
 }
 
 using Given = std::array<bool, kColumns.size()>;
@@ -95,8 +155,8 @@ std::optional<Refusal> check_columns(const Given& given) {
     for (size_t i = 0; i < kColumns.size(); ++i) {
         if (!given[i]) continue;
         if (kColumns[i].list == 'x')
-            return Refusal{2, fmt::format("Illegal '{}' option with the 'list' command",
-                                          kColumns[i].name)};
+            return Refusal{
+                2, fmt::format("Illegal '{}' option with the 'list' command", kColumns[i].name)};
         if (kColumns[i].list != '1') continue;
         if (!first.empty())
             return Refusal{2, fmt::format("The option '{}' conflicts with the '{}' option in the "

@@ -10,8 +10,8 @@ Result<Place> find_place(std::string instance, const std::string& file) {
     if (const char* named = std::getenv("TORII_INSTANCE"); named && *named && instance.empty())
         instance = named;
     if (!instance.empty() && !config::is_instance_name(instance))
-        return fail(Errc::invalid, "'" + instance +
-                                       "' is no instance name: 1 to 32 of A-Z a-z 0-9 _ and -");
+        return fail(Errc::invalid,
+                    "'" + instance + "' is no instance name: 1 to 32 of A-Z a-z 0-9 _ and -");
     Place place;
     if (!file.empty()) {
         config::Loaded loaded = config::load_file(file);

@@ -23,11 +23,16 @@ std::string generation(const api::Generation& g) {
 
 std::string_view outcome_word(stages::Outcome o) {
     switch (o) {
-        case stages::Outcome::none: return "";
-        case stages::Outcome::forwarded: return "forwarded";
-        case stages::Outcome::answered: return "answered";
-        case stages::Outcome::kernel: return "to kernel";
-        case stages::Outcome::dropped: return "dropped";
+        case stages::Outcome::none:
+            return "";
+        case stages::Outcome::forwarded:
+            return "forwarded";
+        case stages::Outcome::answered:
+            return "answered";
+        case stages::Outcome::kernel:
+            return "to kernel";
+        case stages::Outcome::dropped:
+            return "dropped";
     }
     return "";
 }

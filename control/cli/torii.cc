@@ -10,86 +10,21 @@
 #include <vector>
 
 #include "config/base/units.h"
-#include "config/check/check.h"
 #include "config/load/load.h"
-#include "config/schema/schema.h"
 #include "control/api/client.h"
 #include "control/api/model.h"
 #include "control/cli/arguments.h"
-#include "control/cli/place.h"
+#include "control/cli/completion.h"
+#include "control/cli/config_commands.h"
+#include "control/cli/invocation.h"
 #include "control/cli/status_format.h"
-#include "control/kernel/mirror.h"
 #include "control/metrics/metrics.h"
-#include "control/reload.h"
 #include "dataplane/shm/control_block.h"
 #include "dataplane/stages/verdict.h"
 #include "dataplane/xdp/steering.h"
 
 namespace torii::cli {
 namespace {
-
-constexpr const char* kDefaultFile = "/etc/torii/torii.yaml";
-
-struct Invocation {
-    std::string instance, file;
-    bool json = false, force = false;
-    std::chrono::microseconds timeout = std::chrono::seconds(30);
-    std::vector<std::string> words;  // after the command's own
-};
-
-int complain(std::string_view text) {
-    fmt::print(stderr, "torii: {}\n", text);
-    return 1;
-}
-
-// The place, or none after having said why.
-std::optional<Place> place_of(const Invocation& in) {
-    auto place = find_place(in.instance, in.file);
-    if (place) return *place;
-    complain(place.error().message);
-    return std::nullopt;
-}
-
-std::string not_served(const Place& place, const Error& e) {
-    if (e.code == Errc::not_found || e.code == Errc::busy)
-        return fmt::format("toriid of instance {} is not running: nothing serves {}",
-                           place.instance, place.socket);
-    return e.message;
-}
-
-template <class T>
-Result<T> get(const Place& place, const std::string& target, std::string_view method = "GET") {
-    const auto answer = api::ask(place.socket, method, target);
-    if (!answer) return fail(answer.error().code, not_served(place, answer.error()));
-    if (answer->status != 200) return fail(Errc::io, api::error_message(answer->body));
-    return api::from_json<T>(answer->body);
-}
-
-// Where the kernel's routes cannot be read, everything else is checked all the same.
-int config_check(const Invocation& in) {
-    const std::string file = !in.words.empty() ? in.words[0]
-                             : in.file.empty() ? kDefaultFile
-                                               : in.file;
-    std::vector<config::Diagnostic> found;
-    if (const auto mirror = kernel::Mirror::open()) {
-        const kernel::RouteIndex routes((*mirror)->snapshot());
-        found = control::load_checked(file, in.instance, routes).diagnostics;
-    } else {
-        config::Loaded loaded = config::load_file(file);
-        found = std::move(loaded.diagnostics);
-        if (loaded.config) found = config::check_machine(*loaded.config, config::this_machine());
-        complain("routes are not checked: " + mirror.error().message);
-    }
-    fmt::print(stderr, "{}", config::format(found));
-    if (!found.empty()) return 1;
-    fmt::print("{}: no mistakes\n", file);
-    return 0;
-}
-
-int config_reference(const Invocation&) {
-    fmt::print("{}", config::reference_markdown());
-    return 0;
-}
 
 int metrics_reference(const Invocation&) {
     fmt::print("{}", metrics::reference());
@@ -146,10 +81,7 @@ int reload(const Invocation& in) {
     if (!place) return 1;
     const auto done = get<api::ReloadOutcome>(*place, "/v1/reload", "POST");
     if (!done) return complain(done.error().message);
-    for (const std::string& n : done->notes) fmt::print("{}\n", n);
-    for (const std::string& d : done->diagnostics) fmt::print(stderr, "{}\n", d);
-    if (!done->ok) return complain("nothing was changed");
-    return 0;
+    return tell(*done);
 }
 
 // The interfaces that the instance's dataplane had last.
@@ -183,11 +115,11 @@ Result<std::vector<std::string>> interfaces_of(const Invocation& in, const Place
 int detach(const Invocation& in) {
     const auto place = place_of(in);
     if (!place) return 1;
-    if (!in.force &&
-        shm::Lock::held(shm::Location::of_instance(place->instance), "dataplane"))
-        return complain(fmt::format("torii-dataplane of instance {} is running: stop it first, or "
-                                    "say --force",
-                                    place->instance));
+    if (!in.force && shm::Lock::held(shm::Location::of_instance(place->instance), "dataplane"))
+        return complain(
+            fmt::format("torii-dataplane of instance {} is running: stop it first, or "
+                        "say --force",
+                        place->instance));
     const auto names = interfaces_of(in, *place);
     if (!names)
         return complain(names.error().code == Errc::not_found
@@ -212,6 +144,8 @@ struct Command {
     size_t most_words = 0;
 };
 
+int completion_bash(const Invocation&);
+
 constexpr Command kCommands[] = {
     {"status", "[--json]", "what runs, what is in force, what became of the packets", status},
     {"wait", "[--timeout TIME]", "wait until traffic is forwarded as configured", wait},
@@ -220,7 +154,13 @@ constexpr Command kCommands[] = {
      detach},
     {"config check", "[FILE]", "every mistake in a file, as file:line:column: sentence",
      config_check, 1},
+    {"config show", "[KEY]", "the configuration in force, or of the file of -c, with every default",
+     config_show, 1},
+    {"config apply", "FILE", "put a file into force and in the place of toriid's own", config_apply,
+     1},
+    {"config schema", "", "JSON schema of the file, for editors", config_schema},
     {"config reference", "", "every key of the configuration (Markdown)", config_reference},
+    {"completion bash", "", "completion for bash: source it", completion_bash},
     {"metrics reference", "", "every metric (Markdown)", metrics_reference},
     {"verdicts reference", "", "every verdict a packet can get (Markdown)", verdicts_reference},
 };
@@ -235,13 +175,20 @@ constexpr Option kOptions[] = {
     {'v', "version", Takes::nothing, "", "print the version"},
 };
 
+int completion_bash(const Invocation&) {
+    std::vector<std::string> commands;
+    for (const Command& c : kCommands) commands.emplace_back(c.words);
+    fmt::print("{}", bash_completion(commands, kOptions));
+    return 0;
+}
+
 std::string help() {
     std::string out = "Usage: torii [OPTION]... COMMAND\n\nCommands:\n";
     for (const Command& c : kCommands)
-        out += fmt::format("  {:<26} {}\n",
-                           c.arguments.empty() ? std::string(c.words)
-                                               : fmt::format("{} {}", c.words, c.arguments),
-                           c.help);
+        out += fmt::format(
+            "  {:<26} {}\n",
+            c.arguments.empty() ? std::string(c.words) : fmt::format("{} {}", c.words, c.arguments),
+            c.help);
     return out + "\nOptions:\n" + describe(kOptions) +
            "\nThe API socket is $TORII_API_SOCKET, else that of the file, else\n"
            "/run/torii/INSTANCE/api.sock. Called as ipvsadm, it is ipvsadm.\n"
