@@ -123,6 +123,61 @@ static __always_inline int view_quoted(const struct frame* f, const struct ip_vi
     return 2;
 }
 
+static __always_inline const struct torii_mark_value* marks_of(const struct torii_address_key* a) {
+    struct torii_block_key k = {.length = 128};
+    __builtin_memcpy(k.address, a->bytes, 16);
+    return bpf_map_lookup_elem(&marks, &k);
+}
+
+/* Do the packets of this port and protocol carry a mark with a service? `port` as it lies. */
+static __always_inline int is_marked(const struct torii_mark_value* m, __u16 port, __u8 protocol) {
+    port = __builtin_bswap16(port);
+    for (__u32 i = 0; i < TORII_MAX_MARK_RANGES; ++i) {
+        const struct torii_mark_range* r = &m->ranges[i];
+        if (i >= m->count) break;
+        if (r->protocol != 0 && r->protocol != protocol) continue;
+        if (port >= r->first && port <= r->last) return r->take;
+    }
+    return 0;
+}
+
+/* A packet to a marked destination, or an error about what came from one. */
+static __always_inline int decide_marked(const struct frame* f, const struct ip_view* v, int v6) {
+    struct ip_view q;
+    __u16 ports[2];
+    const struct torii_mark_value* m = marks_of(&v->dst);
+    if (!m) return TORII_PASS;
+    if (v->packet == TORII_UNREADABLE) return TORII_PASS;
+    if (v->packet == TORII_FRAGMENT)
+        return may_have_ports(v6, v->protocol) ? TORII_TAKE : TORII_PASS;
+    if (has_ports(v->protocol)) {
+        if (!read_bytes(f, v->l4, ports, sizeof(ports))) return TORII_PASS;
+        return is_marked(m, ports[1], v->protocol) ? TORII_TAKE : TORII_PASS;
+    }
+    if (view_quoted(f, v, v6, &q) != 1 || q.packet == TORII_UNREADABLE) return TORII_PASS;
+    m = marks_of(&q.src);
+    if (!m) return TORII_PASS;
+    if (q.packet == TORII_FRAGMENT) return may_have_ports(v6, q.protocol) ? TORII_TAKE : TORII_PASS;
+    if (!has_ports(q.protocol) || !read_bytes(f, q.l4, ports, sizeof(ports))) return TORII_PASS;
+    return is_marked(m, ports[0], q.protocol) ? TORII_TAKE : TORII_PASS;
+}
+
+/* To one of the host's own addresses: an error about a packet that torii sent through a tunnel. */
+static __always_inline int decide_own(const struct frame* f, const struct ip_view* v, int v6) {
+    struct torii_service_key k = {};
+    struct ip_view q;
+    __u16 ports[2];
+    if (v->packet != TORII_WHOLE || view_quoted(f, v, v6, &q) != 1) return TORII_PASS;
+    if (q.packet != TORII_WHOLE) return TORII_PASS;
+    __builtin_memcpy(k.address, q.dst.bytes, 16);
+    k.protocol = q.protocol;
+    if (q.protocol == IPPROTO_UDP) {
+        if (!read_bytes(f, q.l4, ports, sizeof(ports))) return TORII_PASS;
+        k.port = ports[1];
+    }
+    return bpf_map_lookup_elem(&tunnels, &k) ? TORII_TAKE : TORII_PASS;
+}
+
 static __always_inline int decide_vip(const struct frame* f, const struct ip_view* v, int v6) {
     struct ip_view q;
     __u16 ports[2];
@@ -179,8 +234,12 @@ static __always_inline int is_our_mac(const __u8* mac) {
 static __always_inline int decide_ip(const struct frame* f, __u32 l3, int v6) {
     struct ip_view v;
     if (!(v6 ? view_v6(f, l3, &v) : view_v4(f, l3, &v))) return TORII_PASS;
-    if (bpf_map_lookup_elem(&vips, &v.dst)) return decide_vip(f, &v, v6);
-    if (bpf_map_lookup_elem(&locals, &v.dst)) return TORII_PASS;
+    if (decide_marked(f, &v, v6) == TORII_TAKE) return TORII_TAKE;
+    if (bpf_map_lookup_elem(&vips, &v.dst)) {
+        if (decide_vip(f, &v, v6) == TORII_TAKE) return TORII_TAKE;
+        return decide_own(f, &v, v6);
+    }
+    if (bpf_map_lookup_elem(&locals, &v.dst)) return decide_own(f, &v, v6);
     return decide_transit(f, &v, v6);
 }
 

@@ -67,15 +67,17 @@ Result<Fd> program_by_id(uint32_t id);
 
 /// The maps behind one program, by their names. Only torii_xdp has an xsks_map.
 struct MapSet {
-    Fd vips, services, locals, backends, backend_addrs, macs, xsks;
+    Fd vips, services, locals, backends, backend_addrs, macs, marks, tunnels, xsks;
 };
 Result<MapSet> maps_of(int program_fd);
 
 /// `set` as the keys of each map.
 struct Keys {
     std::vector<torii_address_key> vips, locals, backend_addrs;
-    std::vector<torii_service_key> services, backends;
+    std::vector<torii_service_key> services, backends, tunnels;
     std::vector<torii_mac_key> macs;
+    std::vector<torii_block_key> marks;
+    std::vector<torii_mark_value> mark_values;  ///< of `marks`, in their order
 };
 Keys keys_of(const SteeringSet& set);
 

@@ -21,3 +21,13 @@ TORII_SET(backends, struct torii_service_key, TORII_MAX_BACKENDS);
 TORII_SET(backend_addrs, struct torii_address_key, TORII_MAX_BACKENDS);
 /* Destination addresses of frames that are for this host; the key of zeros means "any". */
 TORII_SET(macs, struct torii_mac_key, TORII_MAX_MACS);
+/* Destinations with firewall marks; the longest block that holds an address counts. */
+struct {
+    __uint(type, BPF_MAP_TYPE_LPM_TRIE);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __uint(max_entries, TORII_MAX_MARKS);
+    __type(key, struct torii_block_key);
+    __type(value, struct torii_mark_value);
+} marks SEC(".maps");
+/* Servers behind tunnels: (address, port of GUE or 0, protocol of the outer header). */
+TORII_SET(tunnels, struct torii_service_key, TORII_MAX_TUNNELS);

@@ -40,17 +40,45 @@ torii_service_key service_key(const ServiceKey& s) {
     return k;
 }
 
-template <class Key>
-Result<> add(const Fd& map, const std::vector<Key>& keys, const char* name) {
-    const uint8_t present = 1;
-    for (const Key& k : keys) {
-        if (bpf_map_update_elem(map.get(), &k, &present, BPF_ANY) == 0) continue;
-        if (errno == E2BIG)
+// IPv4 lies at the end of 16 bytes, so that its prefixes are 96 bits longer.
+torii_block_key block_key(const Prefix& p) {
+    torii_block_key k{};
+    const Prefix block = p.masked();
+    k.length = block.length + (block.address.is_v4() ? 96u : 0u);
+    std::memcpy(k.address, block.address.bytes.data(), sizeof(k.address));
+    return k;
+}
+
+torii_mark_value mark_value(const MarkedBlock& block) {
+    torii_mark_value v{};
+    if (block.ports.size() > TORII_MAX_MARK_RANGES) {
+        v.count = 1;
+        v.ranges[0] = {0, 65535, 0, 1, {}};
+        return v;
+    }
+    for (const MarkedPorts& p : block.ports)
+        v.ranges[v.count++] = {p.first, p.last, static_cast<uint8_t>(p.protocol), p.take, {}};
+    return v;
+}
+static_assert(kMaxMarkedPorts == TORII_MAX_MARK_RANGES);
+
+constexpr uint8_t kPresent = 1;
+
+template <class Key, class ValueOf>
+Result<> add(const Fd& map, const std::vector<Key>& keys, const char* name, ValueOf value_of) {
+    for (size_t i = 0; i < keys.size(); ++i) {
+        if (bpf_map_update_elem(map.get(), &keys[i], value_of(i), BPF_ANY) == 0) continue;
+        // A hash says E2BIG, a trie ENOSPC.
+        if (errno == E2BIG || errno == ENOSPC)
             return fail(Errc::full,
                         fmt::format("map {} is full: {} keys are wanted", name, keys.size()));
         return fail_errno(fmt::format("map {}", name), errno);
     }
     return {};
+}
+template <class Key>
+Result<> add(const Fd& map, const std::vector<Key>& keys, const char* name) {
+    return add(map, keys, name, [](size_t) { return &kPresent; });
 }
 
 template <class Key>
@@ -82,6 +110,8 @@ constexpr MapRow kMaps[] = {
     {"backends", &MapSet::backends, sizeof(torii_service_key)},
     {"backend_addrs", &MapSet::backend_addrs, sizeof(torii_address_key)},
     {"macs", &MapSet::macs, sizeof(torii_mac_key)},
+    {"marks", &MapSet::marks, sizeof(torii_block_key)},
+    {"tunnels", &MapSet::tunnels, sizeof(torii_service_key)},
     {"xsks_map", &MapSet::xsks, sizeof(uint32_t)},
 };
 
@@ -131,12 +161,22 @@ Keys keys_of(const SteeringSet& set) {
         k.macs.push_back(key);
     }
     if (set.macs.empty()) k.macs.push_back({});
+    for (const ServiceKey& s : set.tunnels) k.tunnels.push_back(service_key(s));
+    std::vector<std::pair<torii_block_key, const MarkedBlock*>> blocks;
+    for (const MarkedBlock& b : set.marks) blocks.emplace_back(block_key(b.destination), &b);
+    std::ranges::sort(blocks,
+                      [](const auto& a, const auto& b) { return before(a.first, b.first); });
+    for (const auto& [key, block] : blocks) {
+        k.marks.push_back(key);
+        k.mark_values.push_back(mark_value(*block));
+    }
     sort_unique(k.vips);
     sort_unique(k.locals);
     sort_unique(k.services);
     sort_unique(k.backends);
     sort_unique(k.backend_addrs);
     sort_unique(k.macs);
+    sort_unique(k.tunnels);
     return k;
 }
 
@@ -149,12 +189,19 @@ Result<> add_keys(const MapSet& maps, const Keys& keys) {
     if (auto r = add(maps.services, keys.services, "services"); !r) return r;
     if (auto r = add(maps.backend_addrs, keys.backend_addrs, "backend_addrs"); !r) return r;
     if (auto r = add(maps.backends, keys.backends, "backends"); !r) return r;
+    if (auto r = add(maps.tunnels, keys.tunnels, "tunnels"); !r) return r;
+    if (auto r =
+            add(maps.marks, keys.marks, "marks", [&](size_t i) { return &keys.mark_values[i]; });
+        !r)
+        return r;
     return add(maps.vips, keys.vips, "vips");
 }
 
 Result<> remove_others(const MapSet& maps, const Keys& keys) {
     if (auto r = remove(maps.services, keys.services, "services"); !r) return r;
     if (auto r = remove(maps.vips, keys.vips, "vips"); !r) return r;
+    if (auto r = remove(maps.marks, keys.marks, "marks"); !r) return r;
+    if (auto r = remove(maps.tunnels, keys.tunnels, "tunnels"); !r) return r;
     if (auto r = remove(maps.backends, keys.backends, "backends"); !r) return r;
     if (auto r = remove(maps.backend_addrs, keys.backend_addrs, "backend_addrs"); !r) return r;
     if (auto r = remove(maps.macs, keys.macs, "macs"); !r) return r;

@@ -34,13 +34,36 @@ struct ServiceKey {
     friend auto operator<=>(const ServiceKey&, const ServiceKey&) = default;
 };
 
+/// What becomes of a destination's packets of one protocol (any: of each) and ports from first to
+/// last: `take` them, or let the services decide.
+struct MarkedPorts {
+    Protocol protocol = Protocol::any;
+    uint16_t first = 0, last = 65535;
+    bool take = true;
+    friend bool operator==(const MarkedPorts&, const MarkedPorts&) = default;
+    friend auto operator<=>(const MarkedPorts&, const MarkedPorts&) = default;
+};
+/// A block of destinations with firewall marks. The longest block that holds an address counts,
+/// and in it the first ports that fit; more than kMaxMarkedPorts become "take all".
+struct MarkedBlock {
+    Prefix destination;
+    std::vector<MarkedPorts> ports;
+    friend bool operator==(const MarkedBlock&, const MarkedBlock&) = default;
+    friend auto operator<=>(const MarkedBlock&, const MarkedBlock&) = default;
+};
+inline constexpr size_t kMaxMarkedPorts = 16;
+
 /// Everything the decision depends on. Order and repetition do not matter.
 struct SteeringSet {
     std::vector<ServiceKey> services;
     std::vector<Address> vips;         ///< the addresses of `services`
     std::vector<Address> locals;       ///< the host's own addresses that are no VIP
     std::vector<ServiceKey> backends;  ///< servers of NAT services; their replies are taken
-    std::vector<Mac> macs;             ///< unicast MACs that are ours; empty: every unicast MAC
+    std::vector<MarkedBlock> marks;    ///< each destination once
+    /// Servers behind tunnels: errors about packets to them are taken. The protocol is that of the
+    /// outer header (4, 41, 47 or UDP), the port that of GUE or 0.
+    std::vector<ServiceKey> tunnels;
+    std::vector<Mac> macs;  ///< unicast MACs that are ours; empty: every unicast MAC
 };
 
 enum class Owner : uint8_t { none, ours, foreign };

@@ -226,6 +226,100 @@ TEST_F(Decide, TakesErrorsAboutTranslatedRequests) {
     EXPECT_FALSE(taken(eth(k6, ip6(kRouter6, kOwn6, 58, icmp(2, to_server6)))));
 }
 
+// 203.0.113.0/24: TCP 80 to 443, UDP 53, nothing of TCP 100 to 110; inside it, /28 has SCTP
+// besides.
+SteeringSet with_marks() {
+    SteeringSet s = example();
+    const std::vector<MarkedPorts> outer = {{Protocol::tcp, 100, 110, false},
+                                            {Protocol::tcp, 80, 443, true},
+                                            {Protocol::udp, 53, 53, true}};
+    std::vector<MarkedPorts> inner = outer;
+    inner.insert(inner.begin(), {Protocol::sctp, 0, 65535, true});
+    s.marks = {{*parse_prefix("203.0.113.0/24"), outer},
+               {*parse_prefix("203.0.113.16/28"), inner},
+               {*parse_prefix("2001:db8:7::/48"), {{Protocol::any, 1000, 2000, true}}},
+               {*parse_prefix("192.0.2.1/32"), {{Protocol::tcp, 8000, 8000, true}}}};
+    return s;
+}
+
+TEST_F(Decide, TakesMarkedPortsOfMarkedBlocks) {
+    fill(with_marks());
+    const auto taken_by = [](const char* to, uint16_t port, uint8_t protocol) {
+        return taken(eth(k4, tcp4(kClient, 4000, to, port, {.protocol = protocol})));
+    };
+    for (const char* to : {"203.0.113.1", "203.0.113.17", "203.0.113.255"}) {
+        for (uint16_t port : {80, 99, 111, 443}) EXPECT_TRUE(taken_by(to, port, 6)) << to << port;
+        for (uint16_t port : {22, 79, 100, 110, 444}) EXPECT_FALSE(taken_by(to, port, 6)) << port;
+        EXPECT_TRUE(taken_by(to, 53, 17));
+        EXPECT_FALSE(taken_by(to, 80, 17));
+    }
+    EXPECT_TRUE(taken_by("203.0.113.31", 7, 132));
+    EXPECT_FALSE(taken_by("203.0.113.32", 7, 132));
+    EXPECT_FALSE(taken_by("203.0.112.255", 80, 6));
+    EXPECT_TRUE(taken(eth(k6, tcp6(kClient6, 4000, "2001:db8:7:1::1", 2000))));
+    EXPECT_FALSE(taken(eth(k6, tcp6(kClient6, 4000, "2001:db8:7:1::1", 2001))));
+    EXPECT_FALSE(taken(eth(k6, tcp6(kClient6, 4000, "2001:db8:8::1", 1500))));
+    // One of the host's own addresses, and services beside marks.
+    EXPECT_TRUE(taken_by(kOwn, 8000, 6));
+    EXPECT_FALSE(taken_by(kOwn, 22, 6));
+    EXPECT_TRUE(taken_by(kVip, 80, 6));
+    EXPECT_FALSE(taken_by(kVip, 22, 6));
+}
+
+TEST_F(Decide, TakesFragmentsOfMarkedBlocksAndErrorsAboutWhatCameFromThem) {
+    fill(with_marks());
+    const char* marked = "203.0.113.9";
+    EXPECT_TRUE(taken(eth(k4, ip4(kClient, marked, Bytes(64), {.fragment = 0x10}))));
+    EXPECT_FALSE(taken(eth(k4, ip4(kClient, marked, Bytes(64), {.protocol = 1, .fragment = 1}))));
+    const auto error = [&](uint16_t port) {
+        const Bytes quoted = tcp4(marked, port, kClient, 4000);
+        return taken(eth(k4, ip4(kRouter, marked, icmp(3, quoted), {.protocol = 1})));
+    };
+    EXPECT_TRUE(error(80));
+    EXPECT_FALSE(error(22));
+    EXPECT_FALSE(taken(eth(k4, ip4(kClient, marked, icmp(8, Bytes(32)), {.protocol = 1}))));
+    taken_between(eth(k4, tcp4(kClient, 4000, marked, 80)), 38, 9999);
+}
+
+TEST_F(Decide, ABlockWithTooManyPortsIsTakenWhole) {
+    SteeringSet set = example();
+    std::vector<MarkedPorts> ports;
+    for (uint16_t n = 1; n <= kMaxMarkedPorts; ++n) ports.push_back({Protocol::tcp, n, n, true});
+    set.marks = {{*parse_prefix("203.0.113.0/24"), ports}};
+    fill(set);
+    EXPECT_TRUE(taken(eth(k4, tcp4(kClient, 4000, "203.0.113.9", 16))));
+    EXPECT_FALSE(taken(eth(k4, tcp4(kClient, 4000, "203.0.113.9", 17))));
+    set.marks[0].ports.push_back({Protocol::tcp, 99, 99, true});
+    fill(set);
+    EXPECT_TRUE(taken(eth(k4, tcp4(kClient, 4000, "203.0.113.9", 17))));
+    fill(example());
+    EXPECT_FALSE(taken(eth(k4, tcp4(kClient, 4000, "203.0.113.9", 16))));
+}
+
+TEST_F(Decide, TakesErrorsAboutTunnelsAtTheHostsOwnAddresses) {
+    SteeringSet set = example();
+    set.tunnels = {{at(kServer), 0, Protocol(4)},
+                   {at(kServer), 6080, Protocol::udp},
+                   {at(kServer6), 0, Protocol(41)}};
+    fill(set);
+    const Bytes inside = tcp4(kClient, 4000, kVip, 80), inside6 = tcp6(kClient6, 4000, kVip6, 80);
+    for (const char* own : {kOwn, kVip}) {
+        const auto error = [&](uint8_t protocol, const Bytes& rest) {
+            const Bytes quoted = ip4(own, kServer, rest, {.protocol = protocol});
+            return taken(eth(k4, ip4(kRouter, own, icmp(3, quoted), {.protocol = 1})));
+        };
+        EXPECT_TRUE(error(4, inside));
+        EXPECT_FALSE(error(47, inside));
+        EXPECT_TRUE(error(17, ports(33000, 6080)));
+        EXPECT_FALSE(error(17, ports(33000, 6081)));
+        const Bytes elsewhere = ip4(own, kRouter, inside, {.protocol = 4});
+        EXPECT_FALSE(taken(eth(k4, ip4(kRouter, own, icmp(3, elsewhere), {.protocol = 1}))));
+    }
+    const Bytes quoted6 = ip6(kOwn6, kServer6, 41, inside6);
+    EXPECT_TRUE(taken(eth(k6, ip6(kRouter6, kOwn6, 58, icmp(2, quoted6)))));
+    EXPECT_FALSE(taken(eth(k6, ip6(kRouter6, kOwn6, 58, icmp(128, quoted6)))));
+}
+
 TEST_F(Decide, CutAtEveryByte) {
     const size_t all = 9999;
     // To a VIP: from where its address can be read, and never again the kernel's.
