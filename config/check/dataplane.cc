@@ -66,7 +66,8 @@ void check_workers(const Config& config, Diagnostics& out) {
 }
 
 void check_ports(const Config& config, Diagnostics& out) {
-    if (config.dataplane.ports.empty() && !config.dataplane.ports_mark.bad) {
+    const bool vrrp_alone = config.services.empty() && !config.vrrp.instances.empty();
+    if (config.dataplane.ports.empty() && !config.dataplane.ports_mark.bad && !vrrp_alone) {
         const Dataplane& d = config.dataplane;
         const Mark file{config.mark.file};
         out.push_back({d.ports_mark ? d.ports_mark

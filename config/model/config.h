@@ -13,10 +13,9 @@
 
 #include "config/base/address.h"
 #include "config/model/diagnostic.h"
+#include "config/model/vrrp.h"
 
 namespace torii::config {
-
-using Duration = std::chrono::microseconds;
 
 enum class Hugepages : uint8_t { automatic, never, require };
 enum class Driver : uint8_t { af_xdp, pci, tap, memory };
@@ -196,6 +195,7 @@ struct Config {
     std::map<std::string, Server, std::less<>> servers;
     std::vector<Service> services;
     std::vector<MarkRule> marks;
+    Vrrp vrrp;
     Mark mark, instance_mark, servers_mark;
     friend bool operator==(const Config&, const Config&) = default;
 };

@@ -26,10 +26,37 @@ Keys keys_for(const Web*);
 Keys keys_for(const Server*);
 Keys keys_for(const Service*);
 Keys keys_for(const Backend*);
+Keys keys_for(const Vrrp*);
+Keys keys_for(const VrrpGroup*);
+Keys keys_for(const VrrpInstance*);
+Keys keys_for(const VrrpPreempt*);
+Keys keys_for(const VrrpAddress*);
+Keys keys_for(const VrrpRoute*);
+Keys keys_for(const VrrpGarp*);
+Keys keys_for(const VrrpTrack*);
+Keys keys_for(const VrrpTrackInterface*);
+Keys keys_for(const VrrpTrackScript*);
+Keys keys_for(const VrrpTrackFile*);
+Keys keys_for(const VrrpTrackProcess*);
+Keys keys_for(const VrrpTrackService*);
+Keys keys_for(const VrrpAuthentication*);
+Keys keys_for(const VrrpNotify*);
+
+/// The key that a bare value stands for where a list of mappings is asked for: `eth0` in a list of
+/// tracked interfaces is `{name: eth0}`.
+constexpr std::string_view shorthand(const VrrpAddress*) { return "address"; }
+constexpr std::string_view shorthand(const VrrpTrackInterface*) { return "name"; }
+constexpr std::string_view shorthand(const VrrpTrackFile*) { return "path"; }
+constexpr std::string_view shorthand(const VrrpTrackProcess*) { return "name"; }
+constexpr std::string_view shorthand(const VrrpTrackService*) { return "name"; }
 
 template <class T>
 concept Struct = requires(const T* t) {
     keys_for(t);
+};
+template <class T>
+concept Shorthand = Struct<T> && requires(const T* t) {
+    shorthand(t);
 };
 
 // Each read() stores the value and returns true, or reports and returns false.
@@ -37,6 +64,7 @@ bool read(const Node&, bool&, const Key&, Report&);
 bool read(const Node&, uint16_t&, const Key&, Report&);
 bool read(const Node&, uint32_t&, const Key&, Report&);
 bool read(const Node&, uint64_t&, const Key&, Report&);
+bool read(const Node&, int32_t&, const Key&, Report&);  ///< from -max to max
 bool read(const Node&, Duration&, const Key&, Report&);
 bool read(const Node&, std::string&, const Key&, Report&);
 bool read(const Node&, Address&, const Key&, Report&);
@@ -50,9 +78,10 @@ bool read(const Node&, std::optional<Endpoint>&, const Key&, Report&);
 const Word* read_word(const Node&, const Key&, Report&);
 /// Whether the node is of that kind; reports if not.
 bool is_a(Node::Kind, const Node&, std::string_view name, Report&);
-bool refuse_length(const Node&, const Key&, Report&);  ///< of a list; returns false
-void refuse_item(const Node&, const Key&, Report&);    ///< of a list of mappings
-bool is_name(const Node&, Report&);                    ///< of an entry of a mapping of structs
+bool refuse_length(const Node&, const Key&, Report&);      ///< of a list; returns false
+void refuse_item(const Node&, const Key&, Report&);        ///< of a list of mappings
+bool is_name(const Node&, Report&);                        ///< of an entry of a mapping of structs
+Node as_mapping(const Node& value, std::string_view key);  ///< {key: value}, at its place
 
 template <class E>
 requires std::is_enum_v<E>
@@ -65,6 +94,9 @@ bool read(const Node& node, E& out, const Key& key, Report& report) {
 template <Struct S>
 bool read(const Node& node, S& out, const Key& key, Report& report) {
     if constexpr (requires { out.mark; }) out.mark = report.mark(node);
+    if constexpr (Shorthand<S>)
+        if (node.kind == Node::Kind::scalar)
+            return read(as_mapping(node, shorthand(&out)), out, key, report);
     decode(node, &out, keys_for(&out), key.name, report);
     return true;  // what could not be read keeps its default: later checks still see the rest
 }
@@ -73,13 +105,14 @@ bool read(const Node& node, S& out, const Key& key, Report& report) {
 template <class T>
 bool read(const Node& node, std::vector<T>& out, const Key& key, Report& report) {
     if (node.kind != Node::Kind::list) {
-        if (Struct<T> || node.kind != Node::Kind::scalar)
+        if ((Struct<T> && !Shorthand<T>) || node.kind != Node::Kind::scalar)
             return is_a(Node::Kind::list, node, key.name, report);
         return read(node, out.emplace_back(), key, report) || (out.pop_back(), false);
     }
     if (node.items.size() > key.most) return refuse_length(node, key, report);
     for (const Node& item : node.items) {
-        if (Struct<T> && item.kind != Node::Kind::map)
+        if (Struct<T> && item.kind != Node::Kind::map &&
+            !(Shorthand<T> && item.kind == Node::Kind::scalar))
             refuse_item(item, key, report);
         else if (!read(item, out.emplace_back(), key, report))
             out.pop_back();
@@ -109,6 +142,7 @@ std::string type_of(const bool*, const Key&);
 std::string type_of(const uint16_t*, const Key&);
 std::string type_of(const uint32_t*, const Key&);
 std::string type_of(const uint64_t*, const Key&);
+std::string type_of(const int32_t*, const Key&);
 std::string type_of(const Duration*, const Key&);
 std::string type_of(const std::string*, const Key&);
 std::string type_of(const Address*, const Key&);
@@ -133,6 +167,10 @@ std::string type_of(const std::optional<T>*, const Key& key) {
 }
 template <class T>
 std::string type_of(const std::vector<T>*, const Key& key) {
+    if constexpr (Shorthand<T>) {
+        const std::string bare(shorthand(static_cast<const T*>(nullptr)));
+        return "list of mappings; a bare value is the `" + bare + "`";
+    }
     if constexpr (Struct<T>) return "list of mappings";
     return "list, each " + type_of(static_cast<const T*>(nullptr), key);
 }
@@ -156,6 +194,8 @@ std::string show_any(const T& value, const Key& key) {
         return value ? "true" : "false";
     else if constexpr (std::is_same_v<T, uint64_t>)
         return show_size(value);
+    else if constexpr (std::is_same_v<T, int32_t>)
+        return std::to_string(value);
     else if constexpr (requires { show(value, key); })
         return show(value, key);
     else
@@ -177,6 +217,8 @@ Node write(const T& value, const Key& key) {
         return write_text(value ? "true" : "false");
     else if constexpr (std::is_same_v<T, uint64_t>)
         return write_text(value == 0 ? show(value, key) : show_size(value));
+    else if constexpr (std::is_same_v<T, int32_t>)
+        return write_text(std::to_string(value));
     else if constexpr (std::is_integral_v<T>)
         return value < key.min && key.zero.empty() ? Node{} : write_text(show(value, key));
     else if constexpr (std::is_same_v<T, Duration>)
@@ -213,14 +255,20 @@ Node write(const std::map<std::string, T, std::less<>>& values, const Key& key) 
 std::string schema_of_text(const Key&);
 std::string schema_of_words(const Key&);
 std::string schema_of_number(const Key&, uint64_t top);
+std::string schema_of_signed(const Key&);
+std::string schema_of_shorthand(const std::string& whole);  ///< or one bare value
 std::string schema_of_size(const Key&);
 std::string schema_of_duration(const Key&);
 std::string schema_of_list(const std::string& item, bool also_one, const Key&);
 std::string schema_of_map(const std::string& item);
 template <class T>
 std::string schema_of(const T*, const Key& key) {
-    if constexpr (Struct<T>)
+    if constexpr (Shorthand<T>)
+        return schema_of_shorthand(object_schema(keys_for(static_cast<const T*>(nullptr))));
+    else if constexpr (Struct<T>)
         return object_schema(keys_for(static_cast<const T*>(nullptr)));
+    else if constexpr (std::is_same_v<T, int32_t>)
+        return schema_of_signed(key);
     else if constexpr (std::is_same_v<T, bool>)
         return R"({"type": "boolean"})";
     else if constexpr (std::is_enum_v<T>)
@@ -240,7 +288,8 @@ std::string schema_of(const std::optional<T>*, const Key& key) {
 }
 template <class T>
 std::string schema_of(const std::vector<T>*, const Key& key) {
-    return schema_of_list(schema_of(static_cast<const T*>(nullptr), key), !Struct<T>, key);
+    return schema_of_list(schema_of(static_cast<const T*>(nullptr), key),
+                          !Struct<T> || Shorthand<T>, key);
 }
 template <class T>
 std::string schema_of(const std::map<std::string, T, std::less<>>*, const Key& key) {

@@ -40,6 +40,15 @@ std::string schema_of_number(const Key& key, uint64_t top) {
                    key);
 }
 
+std::string schema_of_signed(const Key& key) {
+    const auto most = int64_t(key.max);
+    return or_zero({{"type", "integer"}, {"minimum", -most}, {"maximum", most}}, key);
+}
+
+std::string schema_of_shorthand(const std::string& whole) {
+    return Json{{"anyOf", {{{"type", {"string", "integer"}}}, Json::parse(whole)}}}.dump();
+}
+
 std::string schema_of_size(const Key& key) {
     return or_zero({{"type", {"integer", "string"}}, {"pattern", "^[0-9]+[kMG]?$"}}, key);
 }

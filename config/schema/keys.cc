@@ -225,7 +225,9 @@ constexpr Key kConfigKeys[] = {
      .field = field<&Config::marks>,
      .help = "firewall marks given by destination; the most specific rule wins",
      .status = later},
-    {.name = "vrrp", .help = "failover between two balancers", .status = later},
+    {.name = "vrrp",
+     .field = field<&Config::vrrp>,
+     .help = "failover between machines that share addresses"},
 };
 
 }  // namespace

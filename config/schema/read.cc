@@ -122,6 +122,11 @@ void refuse_item(const Node& node, const Key& key, Report& report) {
     wrong(node, key, "a list of mappings", report);
 }
 
+Node as_mapping(const Node& value, std::string_view key) {
+    const Node name{Node::Kind::scalar, value.file, value.line, value.column, std::string(key), {}};
+    return {Node::Kind::map, value.file, value.line, value.column, {}, {name, value}};
+}
+
 bool is_name(const Node& node, Report& report) {
     if (node.kind == Node::Kind::scalar && !node.text.empty() && node.text.size() <= 128 &&
         is_printable(node.text))
@@ -192,24 +197,17 @@ bool read(const Node& node, std::string& out, const Key& key, Report& report) {
     return true;
 }
 
-bool read(const Node& node, Address& out, const Key& key, Report& report) {
-    const auto address = parse_address(node.text);
-    if (node.kind != Node::Kind::scalar || !address) {
+bool read(const Node& node, int32_t& out, const Key& key, Report& report) {
+    const char* end = node.text.data() + node.text.size();
+    int32_t value = 0;
+    const auto parsed = std::from_chars(node.text.data(), end, value);
+    const auto most = int64_t(key.max);
+    if (node.kind != Node::Kind::scalar || parsed.ec != std::errc{} || parsed.ptr != end ||
+        value < -most || value > most) {
         wrong(node, key, type_of(&out, key), report);
         return false;
     }
-    out = *address;
-    return true;
-}
-
-bool read(const Node& node, std::optional<Endpoint>& out, const Key& key, Report& report) {
-    if (is_zero_word(node, key)) return out.reset(), true;
-    const auto endpoint = parse_endpoint(node.text);
-    if (node.kind != Node::Kind::scalar || !endpoint || endpoint->port == 0) {
-        wrong(node, key, type_of(&*out, key), report);
-        return false;
-    }
-    out = *endpoint;
+    out = value;
     return true;
 }
 
@@ -229,6 +227,27 @@ bool read(const Node& node, Prefix& out, const Key& key, Report& report) {
         return false;
     }
     out = *prefix;
+    return true;
+}
+
+bool read(const Node& node, Address& out, const Key& key, Report& report) {
+    const auto address = parse_address(node.text);
+    if (node.kind != Node::Kind::scalar || !address) {
+        wrong(node, key, type_of(&out, key), report);
+        return false;
+    }
+    out = *address;
+    return true;
+}
+
+bool read(const Node& node, std::optional<Endpoint>& out, const Key& key, Report& report) {
+    if (is_zero_word(node, key)) return out.reset(), true;
+    const auto endpoint = parse_endpoint(node.text);
+    if (node.kind != Node::Kind::scalar || !endpoint || endpoint->port == 0) {
+        wrong(node, key, type_of(&*out, key), report);
+        return false;
+    }
+    out = *endpoint;
     return true;
 }
 
@@ -301,6 +320,9 @@ std::string type_of(const uint32_t*, const Key& key) {
 std::string type_of(const uint64_t*, const Key& key) {
     return or_zero(fmt::format("a size from {} to {}", show_size(key.min), show_size(key.max)),
                    key);
+}
+std::string type_of(const int32_t*, const Key& key) {
+    return fmt::format("a number from -{} to {}", key.max, key.max);
 }
 std::string type_of(const Duration*, const Key& key) {
     return or_zero(fmt::format("a duration from {} to {}", torii::to_string(key.shortest),

@@ -139,7 +139,6 @@ INSTANTIATE_TEST_SUITE_P(
             later("f:6:29: 'tunnel'")},
         Row{"marks", kPort + "marks: []\n", later("f:2:1: 'marks'")},
         Row{"behaviour", kPort + "behaviour: {sloppy_tcp: 1}\n", later("f:2:1: 'behaviour'")},
-        Row{"vrrp", kPort + "vrrp: {}\n", later("f:2:1: 'vrrp'")},
         Row{"mark", kPort + "services: [{name: s, virtual: 'mark:7'}]\n",
             later("f:2:31: 'mark:7'")},
         Row{"sctp", kPort + "services: [{name: s, virtual: 192.0.2.1:80/sctp}]\n",
