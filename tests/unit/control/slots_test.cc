@@ -11,16 +11,24 @@ Endpoint at(std::string_view text) { return *parse_endpoint(text); }
 
 Service service(std::string_view endpoint, std::vector<std::string_view> backends) {
     const Endpoint e = at(endpoint);
-    Service s{{e.address, e.port, Protocol::tcp}, "s", "rr", 0, {}};
-    for (const auto b : backends) s.destinations.push_back({at(b), "", 1, 0, 0, {}});
+    Service s;
+    s.key = {e.address, e.port, Protocol::tcp};
+    s.name = "s";
+    s.scheduler = "rr";
+    for (const auto b : backends) s.destinations.push_back({.key = at(b), .name = ""});
     return s;
 }
 
 constexpr std::string_view kVip = "192.0.2.1:80", kA = "10.0.0.1:80", kB = "10.0.0.2:80",
                            kC = "10.0.0.3:80";
 
+Desired of(std::vector<Service> services) {
+    Desired d;
+    d.services = std::move(services);
+    return d;
+}
 Desired with(std::vector<std::string_view> backends) {
-    return {{}, {service(kVip, std::move(backends))}};
+    return of({service(kVip, std::move(backends))});
 }
 
 struct Slotted : testing::Test {
@@ -109,7 +117,7 @@ TEST_F(Slotted, AServiceThatComesBackToItsConnectionsKeepsItsSlotButIsANewOne) {
     const Slots none = step(first, {});
     facts.in_force = 2;
     services[0].counted.in_packets = 5;
-    Desired other{{}, {service("192.0.2.9:80", {kB}), service(kVip, {kA})}};
+    const Desired other = of({service("192.0.2.9:80", {kB}), service(kVip, {kA})});
     const Slots both = step(none, other);
     EXPECT_EQ(SlotIndex(both).of(other.services[1].key), 0u);
     EXPECT_EQ(SlotIndex(both).of(other.services[0].key), 1u);
