@@ -4,6 +4,7 @@
 #include <spdlog/spdlog.h>
 #include <systemd/sd-daemon.h>
 
+#include <algorithm>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -12,11 +13,13 @@
 #include "config/schema/schema.h"
 #include "control/api/server.h"
 #include "control/engine.h"
+#include "control/ipvs_api.h"
 #include "control/kernel/mirror.h"
 #include "control/log.h"
 #include "control/metrics/metrics.h"
 #include "control/network.h"
 #include "control/replacement.h"
+#include "control/runtime.h"
 #include "control/views.h"
 #include "control/web/page.h"
 
@@ -30,11 +33,14 @@ namespace {
 
 // How often a worker's events are taken out, and how often the dataplane's state is looked at.
 constexpr milliseconds kEvents{10}, kWatch{100};
+constexpr uint64_t kLargestRequest = uint64_t{64} << 20;
 
 std::vector<Address> servers_of(const Desired& d) {
     std::vector<Address> all;
     for (const Service& s : d.services)
         for (const Destination& b : s.destinations) all.push_back(b.key.address);
+    std::ranges::sort(all);
+    all.erase(std::ranges::unique(all).begin(), all.end());
     return all;
 }
 
@@ -63,6 +69,10 @@ struct Daemon::State {
     api::ReloadOutcome take(Checked, std::string_view why);
     api::ReloadOutcome install(std::string_view text);
     void log_applied(const Engine::Applied&);
+    Runtime::Apply apply_to(Engine::Applied&);
+    Machine machine();
+    api::Reply ipvs(const api::Request&, bool full);
+    api::Reply difference();
     api::Reply answer(const api::Request&, bool full);
     api::Reply view(const std::string& path);
 
@@ -76,10 +86,11 @@ struct Daemon::State {
     std::unique_ptr<Publisher> publisher;
     std::unique_ptr<Engine> engine;
     std::unique_ptr<Network> network;
+    std::unique_ptr<Runtime> runtime;
     std::unique_ptr<api::Server> api, web;
     asio::signal_set signals;
     asio::steady_timer tick;
-    std::chrono::steady_clock::time_point started, next_watch;
+    std::chrono::steady_clock::time_point started, next_watch, next_estimate;
     uint64_t superseded_for = 0;
 };
 
@@ -119,15 +130,33 @@ Result<> Daemon::State::begin() {
     lock = std::move(*taken);
     if (auto ok = attach(location); !ok) return ok;
     if (auto ok = listen(); !ok) return ok;
-    const auto applied = engine->apply(desired(config), uint32_t(config.dataplane.backends));
-    if (!applied) return tl::unexpected(applied.error());
-    network->keep_resolved(servers_of(engine->tables().desired));
+    Engine::Applied applied;
+    const auto kept = runtime->configure(desired(config), apply_to(applied));
+    if (!kept) return tl::unexpected(kept.error());
     if (auto ok = network->start(); !ok) return ok;
     if (!link->up()) publisher->remove_superseded();
     spdlog::info("event=started instance={} file={} api={} dataplane={}", config.instance,
                  in_quotes(options.file), in_quotes(config.api.socket), link->up() ? "up" : "down");
-    log_applied(*applied);
+    log_applied(applied);
     return {};
+}
+
+Runtime::Apply Daemon::State::apply_to(Engine::Applied& applied) {
+    return [this, &applied](Desired next, const Zero& zero) -> Result<> {
+        auto done = engine->apply(std::move(next), uint32_t(config.dataplane.backends), zero);
+        if (!done) return tl::unexpected(done.error());
+        applied = *done;
+        network->keep_resolved(servers_of(engine->tables().desired));
+        return {};
+    };
+}
+
+// Whether an address is the host's is asked of the kernel's mirror at the time of each command.
+Machine Daemon::State::machine() {
+    return {[this](const Address& a) {
+                return network->routes().lookup(a).kind == kernel::Resolved::Kind::local;
+            },
+            [](std::string_view name) { return scheduler::find_scheduler(name) != nullptr; }};
 }
 
 Result<> Daemon::State::attach(const shm::Location& location) {
@@ -145,12 +174,15 @@ Result<> Daemon::State::attach(const shm::Location& location) {
     auto opened = Network::open(loop, *publisher, *link);
     if (!opened) return tl::unexpected(opened.error());
     network = std::move(*opened);
+    problem.clear();
+    runtime = std::make_unique<Runtime>(location.path("edits"), machine(), problem);
+    if (!problem.empty()) spdlog::warn("event=edits error={}", in_quotes(problem));
     return {};
 }
 
 Result<> Daemon::State::listen() {
-    api::Limits large;
-    large.body_bytes = config::kMaxBytes;
+    api::Limits large;  // a configuration, or a saved table, comes as one request
+    large.body_bytes = std::max<uint64_t>(config::kMaxBytes, kLargestRequest);
     auto full = api::Server::listen_unix(
         loop, config.api.socket, config.api.group,
         [this](const api::Request& r) { return answer(r, true); }, large);
@@ -188,6 +220,10 @@ void Daemon::State::next_tick() {
         if (now >= next_watch) {
             next_watch = now + kWatch;
             watch();
+        }
+        if (now >= next_estimate) {
+            next_estimate = std::max(next_estimate, now - kEstimatorTick) + kEstimatorTick;
+            engine->estimate();
         }
         next_tick();
     });
@@ -240,17 +276,19 @@ api::ReloadOutcome Daemon::State::take(Checked checked, std::string_view why) {
     for (const config::Diagnostic& d : checked.diagnostics)
         outcome.diagnostics.push_back(config::to_string(d));
     if (checked.config) {
-        const auto applied =
-            engine->apply(desired(*checked.config), uint32_t(config.dataplane.backends));
-        if (applied) {
+        Engine::Applied applied;
+        const auto dropped = runtime->configure(desired(*checked.config), apply_to(applied));
+        if (dropped) {
             outcome.ok = true;
             outcome.notes = restart_notes(config, *checked.config);
+            if (*dropped != 0)
+                outcome.notes.push_back(fmt::format(
+                    "{} runtime edits are dropped: the file says something new there", *dropped));
             config = std::move(*checked.config);
-            network->keep_resolved(servers_of(engine->tables().desired));
-            log_applied(*applied);
+            log_applied(applied);
         } else {
             outcome.diagnostics.push_back(
-                fmt::format("{}: {}", options.file, applied.error().message));
+                fmt::format("{}: {}", options.file, dropped.error().message));
         }
     }
     for (const std::string& d : outcome.diagnostics)
@@ -279,14 +317,33 @@ api::Reply Daemon::State::answer(const api::Request& r, bool full) {
     }
     if (full && r.path == "/v1/config" && r.method == "PUT")
         return {200, "application/json", to_json(install(r.body))};
+    if (is_ipvs_path(r.path)) return ipvs(r, full);
     if (r.method != "GET")
         return {405, "application/json", api::error_json("only GET is served here")};
     return view(r.path);
 }
 
+api::Reply Daemon::State::ipvs(const api::Request& r, bool full) {
+    Engine::Applied applied;
+    const api::Reply reply = answer_ipvs({*runtime, *engine, *link, apply_to(applied)}, r, full);
+    if (applied.generation != 0) log_applied(applied);
+    if (const std::string problem = runtime->take_problem(); !problem.empty())
+        spdlog::error("event=edits error={}", in_quotes(problem));
+    return reply;
+}
+
+// Running beside the file as it is on disk now, which need not be the one that was loaded.
+api::Reply Daemon::State::difference() {
+    const Checked file = load_checked(options.file, options.instance, network->routes());
+    if (!file.config)
+        return {409, "application/json", api::error_json(error_of(file.diagnostics).message)};
+    return {200, "text/plain", describe_difference(desired(*file.config), runtime->desired())};
+}
+
 api::Reply Daemon::State::view(const std::string& path) {
     const Tally sums = engine->tally();
-    const Facts facts{engine->tables(), *link, network->routes(), sums, network->pending()};
+    const Facts facts{engine->tables(),  *link, network->routes(), sums, engine->estimator(),
+                      network->pending()};
     const auto uptime = std::chrono::steady_clock::now() - started;
     const Identity identity{
         TORII_VERSION, config.instance, options.file,
@@ -299,6 +356,7 @@ api::Reply Daemon::State::view(const std::string& path) {
     if (path == "/v1/ready") return {200, "application/json", to_json(ready_view(facts))};
     if (path == "/v1/connections")
         return {200, "application/x-ndjson", {}, connections_view(*link)};
+    if (path == "/v1/config/diff") return difference();
     if (path == "/metrics")
         return {200, "text/plain; version=0.0.4; charset=utf-8",
                 metrics::exposition(status_view(facts, identity), services_view(facts))};

@@ -5,6 +5,7 @@
 #include <compare>
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "config/model/config.h"
@@ -28,6 +29,22 @@ struct ServiceKey {
 };
 std::string to_string(const ServiceKey&);  ///< 192.0.2.1:80/tcp, mark:7, mark:7/ipv6
 
+/// For tables of tens of thousands, where ordered maps would take most of the time.
+struct KeyHash {
+    static size_t mix(size_t h, size_t more) {
+        return (h ^ more) * 0x9e3779b97f4a7c15u ^ (h >> 29);
+    }
+    size_t operator()(const Endpoint& e) const {
+        return mix(std::hash<Address>()(e.address), e.port);
+    }
+    size_t operator()(const ServiceKey& k) const {
+        return mix(mix(std::hash<Address>()(k.address), k.port), k.mark << 8 | uint8_t(k.protocol));
+    }
+    size_t operator()(const std::pair<ServiceKey, Endpoint>& p) const {
+        return mix((*this)(p.first), (*this)(p.second));
+    }
+};
+
 /// A destination of one service. `key` is its identity inside the service.
 struct Destination {
     Endpoint key;
@@ -36,6 +53,8 @@ struct Destination {
     uint32_t upper = 0, lower = 0;
     shm::Forward forward = shm::Forward::nat;
     shm::Tunnel tunnel{};  ///< of Forward::tunnel
+    uint64_t added = 0;    ///< number of the runtime edit that added it; 0: the file did
+    uint64_t edited = 0;   ///< number of the latest runtime edit of it; 0: none
     friend bool operator==(const Destination&, const Destination&) = default;
 };
 
@@ -55,6 +74,7 @@ struct Service {
     bool one_packet = false;
     std::string pe;      ///< persistence engine, or empty
     uint32_t drain = 0;  ///< seconds that a leaving backend's connections live; 0 = for ever
+    uint64_t added = 0;  ///< number of the runtime edit that added it; 0: the file did
     friend bool operator==(const Service&, const Service&) = default;
 };
 

@@ -2,6 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <set>
+#include <utility>
+
 namespace torii::control {
 namespace {
 
@@ -15,6 +19,24 @@ Result<Tables> read_in_force(const std::string& path) {
     return recover(*services);
 }
 
+// A generation does not say when things were added; those that are still there are no new ones.
+void take_ages(Desired& recovered, const Desired& next) {
+    std::map<ServiceKey, const Service*> services;
+    for (const Service& s : next.services) services.emplace(s.key, &s);
+    for (Service& s : recovered.services) {
+        const auto it = services.find(s.key);
+        if (it == services.end()) continue;
+        s.added = it->second->added;
+        std::map<Endpoint, const Destination*> destinations;
+        for (const Destination& d : it->second->destinations) destinations.emplace(d.key, &d);
+        for (Destination& d : s.destinations)
+            if (const auto same = destinations.find(d.key); same != destinations.end()) {
+                d.added = same->second->added;
+                d.edited = same->second->edited;
+            }
+    }
+}
+
 }  // namespace
 
 Engine::Engine(shm::Location location, shm::ControlBlock& control, Publisher& publisher,
@@ -23,16 +45,17 @@ Engine::Engine(shm::Location location, shm::ControlBlock& control, Publisher& pu
     const uint64_t number = publisher.next_services() - 1;
     if (number == 0) return;
     auto tables = read_in_force(location.generation("services", number));
+    recovered_ = tables.has_value();
     if (tables)
-        tables_ = std::move(*tables);
+        tables_ = std::make_shared<Tables>(std::move(*tables));
     else
         problem = fmt::format("services generation {} cannot be taken over: {}", number,
                               tables.error().message);
 }
 
 Tally Engine::tally() const {
-    return control::tally(link_.counters(), tables_.slots.services.size(),
-                          tables_.slots.backends.size());
+    return control::tally(link_.counters(), tables_->slots.services.size(),
+                          tables_->slots.backends.size());
 }
 
 // Without any dataplane ever there are no connections that could refer to a slot.
@@ -42,7 +65,12 @@ uint64_t Engine::in_force() const {
     return control_.services_in_force.load(std::memory_order_acquire);
 }
 
-Result<Engine::Applied> Engine::apply(Desired next, uint32_t max_backends) {
+Result<Engine::Applied> Engine::apply(Desired next, uint32_t max_backends, const Zero& anew) {
+    if (std::exchange(recovered_, false)) {
+        Tables aged = *tables_;
+        take_ages(aged.desired, next);
+        tables_ = std::make_shared<Tables>(std::move(aged));
+    }
     const Tally sums = tally();
     SlotFacts facts;
     facts.generation = publisher_.next_services();
@@ -55,12 +83,13 @@ Result<Engine::Applied> Engine::apply(Desired next, uint32_t max_backends) {
         facts.max_services = c->header().service_slots;
     }
     Applied done;
-    done.difference = difference(tables_.desired, next);
-    auto planned = plan(tables_, std::move(next), facts);
+    done.difference = difference(tables_->desired, next);
+    auto planned = plan(*tables_, std::move(next), facts);
     if (!planned) return tl::unexpected(planned.error());
+    zero(planned->slots, anew, sums);
     const auto published = publish(*planned);
     if (!published) return tl::unexpected(published.error());
-    tables_ = std::move(*planned);
+    tables_ = std::make_shared<Tables>(std::move(*planned));
     done.published = *published;
     done.generation = publisher_.next_services() - 1;
     return done;
@@ -71,17 +100,39 @@ Result<> Engine::counters_changed() {
     SlotFacts facts;
     facts.backends = sums.backends;
     facts.services = sums.services;
-    Tables next = tables_;
+    Tables next = *tables_;
     if (link_.counters() == nullptr || !rebase(next.slots, facts)) return {};
     if (auto ok = publish(next); !ok) return tl::unexpected(ok.error());
-    tables_ = std::move(next);
+    tables_ = std::make_shared<Tables>(std::move(next));
     return {};
 }
 
+void Engine::estimate() {
+    const Tally sums = tally();
+    estimator_.tick(sums.services, sums.backends, tables_->slots);
+}
+
+// Counting goes on; what was counted so far is no longer shown.
+void Engine::zero(Slots& slots, const Zero& anew, const Tally& sums) {
+    if (!anew.any()) return;
+    const std::set<ServiceKey> keys(anew.services.begin(), anew.services.end());
+    const auto wanted = [&](const ServiceKey& key) { return anew.all || keys.contains(key); };
+    for (uint32_t i = 0; i < std::min(slots.services.size(), sums.services.size()); ++i) {
+        if (!wanted(slots.services[i].key)) continue;
+        slots.services[i].base = sums.services[i].counted;
+        estimator_.zero_service(i, sums.services[i].counted);
+    }
+    for (uint32_t i = 0; i < std::min(slots.backends.size(), sums.backends.size()); ++i) {
+        if (!wanted(slots.backends[i].service)) continue;
+        slots.backends[i].base = sums.backends[i].counted;
+        estimator_.zero_backend(i, sums.backends[i].counted);
+    }
+}
+
 Result<bool> Engine::publish(const Tables& t) {
-    auto object = shm::build(compile(t));
-    if (!object) return tl::unexpected(object.error());
-    const auto published = publisher_.services(*object);
+    auto object = shm::build(compile(t, lookups_));
+    const auto published = object ? publisher_.services(*object) : tl::unexpected(object.error());
+    if (!published) lookups_.clear();
     if (published && *published && !link_.up()) publisher_.remove_superseded();
     return published;
 }

@@ -2,7 +2,11 @@
 // Engine: the tables in force and the one way to change them. All or nothing: a change that fails
 // anywhere leaves everything as it was. One thread.
 
+#include <memory>
+
+#include "control/commands.h"
 #include "control/dataplane_link.h"
+#include "control/estimator.h"
 #include "control/publisher.h"
 #include "control/tables.h"
 #include "control/tally.h"
@@ -23,21 +27,30 @@ public:
     };
     /// Puts `next` into force. `max_backends` counts where no dataplane has said how many slots
     /// there are.
-    Result<Applied> apply(Desired next, uint32_t max_backends);
+    Result<Applied> apply(Desired next, uint32_t max_backends, const Zero& = {});
     /// After the dataplane made its counters anew: bases that lie above them are cleared.
     Result<> counters_changed();
 
-    const Tables& tables() const { return tables_; }
+    const Tables& tables() const { return *tables_; }
+    /// For a listing that goes on while they change.
+    std::shared_ptr<const Tables> shared_tables() const { return tables_; }
+    /// Call it every kEstimatorTick.
+    void estimate();
+    const Estimator& estimator() const { return estimator_; }
     Tally tally() const;
 
 private:
     Result<bool> publish(const Tables&);
     uint64_t in_force() const;
+    void zero(Slots&, const Zero&, const Tally&);
 
     shm::ControlBlock& control_;
     Publisher& publisher_;
     const DataplaneLink& link_;
-    Tables tables_;
+    std::shared_ptr<const Tables> tables_ = std::make_shared<Tables>();
+    Estimator estimator_;
+    Lookups lookups_;  // of the tables in force
+    bool recovered_ = false;
 };
 
 }  // namespace torii::control

@@ -99,6 +99,7 @@ void Network::ports_changed() {
 bool Network::pending() const { return state_->scheduled; }
 
 void Network::keep_resolved(std::vector<Address> addresses) {
+    if (addresses == state_->keep) return;
     state_->keep = std::move(addresses);
     if (state_->started) state_->resolve();
 }

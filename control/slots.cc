@@ -13,10 +13,11 @@ Usage at(std::span<const Usage> all, size_t slot) {
     return slot < all.size() ? all[slot] : Usage{};
 }
 
-// One assignment in the making. Lookups are maps because there may be tens of thousands of slots.
+// One assignment in the making.
 class Assignment {
 public:
     Assignment(const Slots& from, const SlotFacts& facts) : slots_(from), facts_(facts) {
+        was_present_.reserve(slots_.backends.size());
         for (uint32_t i = 0; i < slots_.backends.size(); ++i) {
             BackendSlot& b = slots_.backends[i];
             if (b.present) was_present_.emplace(BackendKey{b.service, b.backend}, i);
@@ -130,8 +131,8 @@ private:
 
     Slots slots_;
     const SlotFacts& facts_;
-    std::map<BackendKey, uint32_t> was_present_, reserved_;
-    std::map<ServiceKey, uint32_t> known_services_;
+    std::unordered_map<BackendKey, uint32_t, KeyHash> was_present_, reserved_;
+    std::unordered_map<ServiceKey, uint32_t, KeyHash> known_services_;
     std::vector<uint32_t> free_;
     size_t next_free_ = 0;
     std::vector<bool> taken_services_;
@@ -151,6 +152,8 @@ Result<Slots> assign(const Slots& from, const Desired& d, const SlotFacts& facts
 }
 
 SlotIndex::SlotIndex(const Slots& slots) {
+    services_.reserve(slots.services.size());
+    backends_.reserve(slots.backends.size());
     for (uint32_t i = 0; i < slots.services.size(); ++i)
         if (slots.services[i].present) services_.emplace(slots.services[i].key, i);
     for (uint32_t i = 0; i < slots.backends.size(); ++i) {

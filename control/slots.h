@@ -8,8 +8,8 @@
 // in services.<n>.
 
 #include <cstdint>
-#include <map>
 #include <span>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -71,8 +71,8 @@ public:
     uint32_t of(const ServiceKey&, const Endpoint&) const;
 
 private:
-    std::map<ServiceKey, uint32_t> services_;
-    std::map<std::pair<ServiceKey, Endpoint>, uint32_t> backends_;
+    std::unordered_map<ServiceKey, uint32_t, KeyHash> services_;
+    std::unordered_map<std::pair<ServiceKey, Endpoint>, uint32_t, KeyHash> backends_;
 };
 
 /// Clears bases that lie above what is counted: the counters were made anew. True if any was.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <set>
 #include <tuple>
 
 #include "dataplane/scheduler/consistent.h"
@@ -23,7 +24,14 @@ ByKey by_key(const Service& s) {
 // What ipvsadm -e would be called for; a new name alone is nothing to LVS.
 bool edited(const Destination& from, const Destination& to) {
     return from.weight != to.weight || from.upper != to.upper || from.lower != to.lower ||
-           from.forward != to.forward || from.tunnel != to.tunnel;
+           from.forward != to.forward || from.tunnel != to.tunnel || from.edited != to.edited;
+}
+
+// Deleted and added again by ipvsadm since; what the file has instead of an addition is the same
+// one.
+template <class T>
+bool added_again(const T& from, const T& to) {
+    return to.added > from.added;
 }
 
 struct BothSlots {
@@ -34,12 +42,14 @@ struct BothSlots {
 void replay(ListState& list, const Service& from, const Service& to, const BothSlots& slots) {
     const ByKey old = by_key(from), fresh = by_key(to);
     for (const Destination& d : from.destinations)
-        if (!fresh.contains(d.key)) list.remove(slots.now.of(from.key, d.key));
+        if (const auto it = fresh.find(d.key); it == fresh.end() || added_again(d, *it->second))
+            list.remove(slots.now.of(from.key, d.key));
     for (const Destination& d : to.destinations)
         if (const auto it = old.find(d.key); it != old.end() && edited(*it->second, d))
             list.edit(slots.next.of(to.key, d.key), d.weight);
     for (const Destination& d : to.destinations)
-        if (!old.contains(d.key)) list.add(slots.next.of(to.key, d.key), d.weight);
+        if (const auto it = old.find(d.key); it == old.end() || added_again(*it->second, d))
+            list.add(slots.next.of(to.key, d.key), d.weight);
     if (from.scheduler != to.scheduler) list.rebind();
 }
 
@@ -49,9 +59,10 @@ std::vector<std::byte> bytes_of(std::span<const T> values) {
     return {raw.begin(), raw.end()};
 }
 
+using Forwards = std::unordered_map<uint32_t, shm::Forward>;  // by slot
+
 // Flows that find the table full go by hash, and only to servers that need no translation.
-std::vector<uint32_t> consistent(std::vector<Target> targets,
-                                 const std::map<uint32_t, shm::Forward>& forward) {
+std::vector<uint32_t> consistent(std::vector<Target> targets, const Forwards& forward) {
     bool any = false;
     for (Target& t : targets) {
         if (forward.at(t.backend) == shm::Forward::nat)
@@ -95,7 +106,7 @@ shm::BackendRecord absent_record(const BackendSlot& slot, const Slots& slots) {
 
 shm::ServiceDescription service_description(const Service& s, const ServiceSlot& slot,
                                             uint32_t number, const ListState& list,
-                                            const std::map<uint32_t, shm::Forward>& forward) {
+                                            const Forwards& forward, Lookup& lookup) {
     shm::ServiceDescription d;
     shm::ServiceRecord& r = d.record;
     r.address = s.key.address;
@@ -122,9 +133,16 @@ shm::ServiceDescription service_description(const Service& s, const ServiceSlot&
     d.target_size = sizeof(Target);
     d.changes = bytes_of(list.changes());
     d.change_size = sizeof(scheduler::Change);
-    if (const auto* row = scheduler::find_scheduler(s.scheduler))
-        d.table = scheduler::build_table(*row, targets);
-    d.consistent = consistent(targets, forward);
+    const bool known = lookup.slot_generation == slot.generation &&
+                       lookup.change_seq == list.change_seq() && lookup.scheduler == s.scheduler;
+    if (!known) {
+        lookup = {slot.generation, list.change_seq(), s.scheduler, {}, {}};
+        if (const auto* row = scheduler::find_scheduler(s.scheduler))
+            lookup.table = scheduler::build_table(*row, targets);
+        lookup.consistent = consistent(targets, forward);
+    }
+    d.table = lookup.table;
+    d.consistent = lookup.consistent;
     d.name = s.name;
     return d;
 }
@@ -165,6 +183,7 @@ Difference difference(const Desired& now, const Desired& next) {
         }
         const Service& old = *was->second;
         if (!alike(old, *s)) ++d.services_edited;
+        if (old.destinations == s->destinations) continue;
         const ByKey from = by_key(old), to = by_key(*s);
         for (const auto& [endpoint, x] : from)
             if (!to.contains(endpoint)) ++d.backends_removed;
@@ -179,12 +198,40 @@ Difference difference(const Desired& now, const Desired& next) {
     return d;
 }
 
+namespace {
+
+// Services of before by key, without those that were deleted and added again: they are new ones.
+std::map<ServiceKey, const Service*> lasting(const Desired& now, const Desired& next,
+                                             std::set<ServiceKey>& ended) {
+    std::map<ServiceKey, const Service*> old;
+    for (const Service& s : now.services) old.emplace(s.key, &s);
+    for (const Service& s : next.services) {
+        const auto it = old.find(s.key);
+        if (it == old.end() || !added_again(*it->second, s)) continue;
+        ended.insert(s.key);
+        old.erase(it);
+    }
+    return old;
+}
+
+// The slots as they would be had those services been removed by a generation of their own.
+Slots without(Slots slots, const std::set<ServiceKey>& ended, uint64_t generation) {
+    if (ended.empty()) return slots;
+    for (ServiceSlot& s : slots.services)
+        if (ended.contains(s.key)) s.present = false;
+    for (BackendSlot& b : slots.backends)
+        if (b.present && ended.contains(b.service)) b.present = false, b.removed_in = generation;
+    return slots;
+}
+
+}  // namespace
+
 Result<Tables> plan(const Tables& now, Desired next, const SlotFacts& facts) {
-    auto slots = assign(now.slots, next, facts);
+    std::set<ServiceKey> ended;
+    const std::map<ServiceKey, const Service*> old = lasting(now.desired, next, ended);
+    auto slots = assign(without(now.slots, ended, facts.generation), next, facts);
     if (!slots) return tl::unexpected(slots.error());
     const SlotIndex before(now.slots), after(*slots);
-    std::map<ServiceKey, const Service*> old;
-    for (const Service& s : now.desired.services) old.emplace(s.key, &s);
     Tables t{std::move(next), std::move(*slots), {}};
     for (const Service& s : t.desired.services) {
         const auto was = old.find(s.key);
@@ -192,13 +239,21 @@ Result<Tables> plan(const Tables& now, Desired next, const SlotFacts& facts) {
         nothing.key = s.key;
         nothing.scheduler = s.scheduler;
         ListState list = was == old.end() ? ListState() : now.lists.at(s.key);
-        replay(list, was == old.end() ? nothing : *was->second, s, {before, after});
+        if (was == old.end() || *was->second != s)
+            replay(list, was == old.end() ? nothing : *was->second, s, {before, after});
         t.lists.emplace(s.key, std::move(list));
     }
     return t;
 }
 
 shm::ServicesDescription compile(const Tables& t) {
+    Lookups none;
+    return compile(t, none);
+}
+
+shm::ServicesDescription compile(const Tables& t, Lookups& kept) {
+    Lookups next;
+    next.reserve(t.desired.services.size());
     shm::ServicesDescription d;
     d.timeouts = t.desired.timeouts;
     d.behaviour = t.desired.behaviour;
@@ -209,15 +264,20 @@ shm::ServicesDescription compile(const Tables& t) {
     for (const Service& s : t.desired.services) {
         const uint32_t number = index.of(s.key);
         const ServiceSlot& slot = t.slots.services[number];
-        std::map<uint32_t, shm::Forward> forward;
+        Forwards forward;
         for (const Destination& b : s.destinations) {
             const uint32_t at = index.of(s.key, b.key);
             forward.emplace(at, b.forward);
             d.backends[at] = {
                 backend_record(b, t.slots.backends[at], slot, uint32_t(d.services.size())), b.name};
         }
-        d.services.push_back(service_description(s, slot, number, t.lists.at(s.key), forward));
+        Lookup& lookup = next[s.key];
+        if (const auto before = kept.find(s.key); before != kept.end())
+            lookup = std::move(before->second);
+        d.services.push_back(
+            service_description(s, slot, number, t.lists.at(s.key), forward, lookup));
     }
+    kept = std::move(next);
     return d;
 }
 

@@ -4,6 +4,9 @@
 // be stored and nothing changes by the restart.
 
 #include <map>
+#include <string>
+#include <unordered_map>
+#include <vector>
 
 #include "control/desired.h"
 #include "control/slots.h"
@@ -33,7 +36,19 @@ Difference difference(const Desired& now, const Desired& next);
 /// when there are not enough slots.
 Result<Tables> plan(const Tables& now, Desired next, const SlotFacts&);
 
-/// The description of one generation (generation number 0).
+/// What was worked out from a service's list. It need not be again for the same state of the list.
+struct Lookup {
+    uint32_t slot_generation = 0;
+    uint64_t change_seq = 0;
+    std::string scheduler;
+    std::vector<uint32_t> table, consistent;
+};
+using Lookups = std::unordered_map<ServiceKey, Lookup, KeyHash>;
+
+/// The description of one generation (generation number 0). `kept` comes from the compilation
+/// before, and becomes that of this one; tables that were never put into force must not leave
+/// anything in it.
+shm::ServicesDescription compile(const Tables&, Lookups& kept);
 shm::ServicesDescription compile(const Tables&);
 
 /// The tables that a generation was compiled from. Errc::layout when its lists contradict it.

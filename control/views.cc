@@ -5,38 +5,13 @@
 #include <map>
 
 #include "control/compile_routes.h"
+#include "control/service_view.h"
 #include "dataplane/stages/verdict.h"
 
 namespace torii::control {
 namespace {
 
 constexpr uint32_t kCellsAPiece = 4096;
-
-std::string_view forward_word(shm::Forward f) {
-    switch (f) {
-        case shm::Forward::nat:
-            return "Masq";
-        case shm::Forward::local:
-            return "Local";
-        case shm::Forward::tunnel:
-            return "Tunnel";
-        case shm::Forward::dr:
-            return "Route";
-    }
-    return "Masq";
-}
-
-std::vector<std::string> flag_words(const Service& s) {
-    std::vector<std::string> words;
-    if (s.scheduler_flags & scheduler::kFallback) words.push_back(s.scheduler + "-fallback");
-    if (s.scheduler_flags & scheduler::kPort) words.push_back(s.scheduler + "-port");
-    return words;
-}
-
-api::Counts counts(const Usage& u, const shm::CounterBase& base) {
-    const shm::CounterBase c = since(u.counted, base);
-    return {c.connections, c.in_packets, c.out_packets, c.in_bytes, c.out_bytes};
-}
 
 std::string_view reach_word(Reach::State s) {
     switch (s) {
@@ -73,13 +48,6 @@ api::Connection connection(const flow::Listed& l, flow::Tick now) {
             {l.tuple.client, l.tuple.client_port.host()},
             {l.tuple.virtual_address, l.tuple.virtual_port.host()},
             {l.tuple.backend_address, l.tuple.backend_port.host()}};
-}
-
-// Destinations in list order, by slot.
-std::map<uint32_t, const Destination*> by_slot(const Service& s, const SlotIndex& index) {
-    std::map<uint32_t, const Destination*> m;
-    for (const Destination& d : s.destinations) m.emplace(index.of(s.key, d.key), &d);
-    return m;
 }
 
 void add_generation(api::Ready& r, std::string_view kind, uint64_t published, uint64_t in_force) {
@@ -168,27 +136,12 @@ api::Services services_view(const Facts& f) {
     all.tcp_timeout = t.desired.timeouts.tcp[1];
     all.tcp_fin_timeout = t.desired.timeouts.tcp[4];
     all.udp_timeout = t.desired.timeouts.udp;
-    const SlotIndex index(t.slots);
+    const Listed listed{t, f.tally, f.estimator};
+    const auto slots = service_slots(t.slots);
     for (const Service& s : t.desired.services) {
-        const uint32_t number = index.of(s.key);
-        api::Service out{{s.key.address, s.key.port},
-                         s.key.protocol,
-                         s.name,
-                         s.scheduler,
-                         flag_words(s),
-                         counts(f.tally.services[number], t.slots.services[number].base),
-                         {}};
-        const auto destinations = by_slot(s, index);
-        for (const scheduler::Target& target : t.lists.at(s.key).targets()) {
-            const Destination& d = *destinations.at(target.backend);
-            const Connections& n = f.tally.connections[target.backend];
-            out.destinations.push_back(
-                {d.key, d.name, std::string(forward_word(d.forward)), d.weight, d.upper, d.lower,
-                 n.active, n.inactive, n.persistent,
-                 counts(f.tally.backends[target.backend], t.slots.backends[target.backend].base),
-                 std::string(reach_word(reach(f, d.key.address).state))});
-        }
-        all.services.push_back(std::move(out));
+        all.services.push_back(service_view(listed, s, slots.at(s.key)));
+        for (api::Destination& d : all.services.back().destinations)
+            d.next_hop = reach_word(reach(f, d.endpoint.address).state);
     }
     return all;
 }

@@ -7,6 +7,7 @@
 
 #include "control/api/model.h"
 #include "control/dataplane_link.h"
+#include "control/estimator.h"
 #include "control/kernel/routes.h"
 #include "control/tables.h"
 #include "control/tally.h"
@@ -19,6 +20,7 @@ struct Facts {
     const DataplaneLink& link;
     const kernel::RouteIndex& routes;
     const Tally& tally;
+    const Estimator& estimator;
     bool routes_pending = false;  ///< a change of the network is about to be published
 };
 

@@ -29,10 +29,13 @@ using nlohmann::json;
 
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Counts, connections, in_packets, out_packets, in_bytes,
                                    out_bytes)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Rates, connections, in_packets, out_packets, in_bytes, out_bytes)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Destination, endpoint, name, forward, weight, upper, lower,
-                                   active, inactive, persistent, counts, next_hop)
+                                   active, inactive, persistent, counts, next_hop, rates, tunnel,
+                                   tunnel_port, tunnel_checksum)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Service, endpoint, protocol, name, scheduler, scheduler_flags,
-                                   counts, destinations)
+                                   counts, destinations, mark, persistence, netmask, one_packet,
+                                   engine, rates)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Services, table_buckets, tcp_timeout, tcp_fin_timeout,
                                    udp_timeout, services)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Port, name, interface, mac, queues, mtu)
@@ -69,6 +72,7 @@ Result<T> parse(std::string_view s) {
 
 std::string to_json(const Status& v) { return text(json(v), 2) + "\n"; }
 std::string to_json(const Services& v) { return text(json(v)) + "\n"; }
+std::string to_json(const Service& v) { return text(json(v)); }
 std::string to_json(const Ready& v) { return text(json(v)) + "\n"; }
 std::string to_json(const ReloadOutcome& v) { return text(json(v)) + "\n"; }
 std::string to_json(const Connection& v) { return text(json(v)); }
@@ -83,6 +87,10 @@ Result<Status> from_json(std::string_view s) {
 template <>
 Result<Services> from_json(std::string_view s) {
     return parse<Services>(s);
+}
+template <>
+Result<Service> from_json(std::string_view s) {
+    return parse<Service>(s);
 }
 template <>
 Result<Ready> from_json(std::string_view s) {

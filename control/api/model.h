@@ -19,6 +19,12 @@ struct Counts {
     friend bool operator==(const Counts&, const Counts&) = default;
 };
 
+/// What LVS's estimator makes of the counts: averages a second, over some seconds.
+struct Rates {
+    uint64_t connections = 0, in_packets = 0, out_packets = 0, in_bytes = 0, out_bytes = 0;
+    friend bool operator==(const Rates&, const Rates&) = default;
+};
+
 struct Destination {
     Endpoint endpoint;
     std::string name;     ///< in the configuration; may be empty
@@ -27,6 +33,10 @@ struct Destination {
     uint64_t active = 0, inactive = 0, persistent = 0;
     Counts counts;
     std::string next_hop;  ///< known, resolving, unreachable; empty when nobody can say
+    Rates rates = {};
+    std::string tunnel = {};           ///< ipip, gue, gre; empty unless forward is Tunnel
+    uint16_t tunnel_port = 0;          ///< gue: destination port
+    std::string tunnel_checksum = {};  ///< gue, gre: nocsum, csum, remcsum
     friend bool operator==(const Destination&, const Destination&) = default;
 };
 
@@ -38,6 +48,12 @@ struct Service {
     std::vector<std::string> scheduler_flags;  ///< sh-fallback, sh-port
     Counts counts;
     std::vector<Destination> destinations;  ///< in the kernel's list order: the newest first
+    uint32_t mark = 0;  ///< firewall mark; not 0: endpoint is the family's unspecified address
+    uint32_t persistence = 0;  ///< seconds; 0 = not persistent
+    std::string netmask = {};  ///< of persistence: 255.255.255.0, 64; empty = single addresses
+    bool one_packet = false;   ///< every packet is scheduled by itself
+    std::string engine = {};   ///< persistence engine; empty = none
+    Rates rates = {};
     friend bool operator==(const Service&, const Service&) = default;
 };
 
@@ -111,6 +127,7 @@ struct Connection {
 
 std::string to_json(const Status&);
 std::string to_json(const Services&);
+std::string to_json(const Service&);  ///< one line, without its end
 std::string to_json(const Ready&);
 std::string to_json(const ReloadOutcome&);
 std::string to_json(const Connection&);  ///< one line, without its end
@@ -123,6 +140,8 @@ template <>
 Result<Status> from_json(std::string_view);
 template <>
 Result<Services> from_json(std::string_view);
+template <>
+Result<Service> from_json(std::string_view);
 template <>
 Result<Ready> from_json(std::string_view);
 template <>

@@ -12,7 +12,7 @@ public:
     Reader(std::span<const std::string> words, std::span<const Option> options)
         : words_(words), options_(options) {}
 
-    Result<std::vector<Argument>> run() {
+    Arguments run() {
         for (; next_ < words_.size();) {
             const std::string& word = words_[next_++];
             if (only_words_ || word.size() < 2 || word[0] != '-') {
@@ -20,10 +20,10 @@ public:
             } else if (word == "--") {
                 only_words_ = true;
             } else if (auto ok = word[1] == '-' ? long_option(word) : short_options(word); !ok) {
-                return tl::unexpected(ok.error());
+                return {std::move(found_), std::move(ok.error())};
             }
         }
-        return std::move(found_);
+        return {std::move(found_), std::nullopt};
     }
 
 private:
@@ -32,12 +32,11 @@ private:
         const std::string name = word.substr(2, equals == std::string::npos ? equals : equals - 2);
         const auto it = std::ranges::find(options_, name, &Option::long_name);
         if (name.empty() || it == options_.end())
-            return fail(Errc::invalid, fmt::format("--{}: unknown option", name));
-        Argument a{&*it, "--" + name, {}, false};
+            return fail(Errc::invalid, word + ": unknown option");
+        Argument a{&*it, word, {}, false};
         if (equals != std::string::npos) {
             if (it->takes == Takes::nothing)
-                return fail(Errc::invalid,
-                            fmt::format("--{}: option does not take an argument", name));
+                return fail(Errc::invalid, word + ": option does not take an argument");
             a.value = word.substr(equals + 1);
             a.has_value = true;
         } else if (auto ok = take_value(a); !ok) {
@@ -50,9 +49,8 @@ private:
     Result<> short_options(const std::string& word) {
         for (size_t i = 1; i < word.size(); ++i) {
             const auto it = std::ranges::find(options_, word[i], &Option::short_name);
-            const std::string spelled = std::string("-") + word[i];
-            if (it == options_.end()) return fail(Errc::invalid, spelled + ": unknown option");
-            Argument a{&*it, spelled, {}, false};
+            if (it == options_.end()) return fail(Errc::invalid, word + ": unknown option");
+            Argument a{&*it, word, {}, false};
             const bool last = i + 1 == word.size();
             if (it->takes != Takes::nothing && !last) {
                 a.value = word.substr(word[i + 1] == '=' ? i + 2 : i + 1);
@@ -71,8 +69,8 @@ private:
         const bool there = next_ < words_.size();
         if (a.option->takes == Takes::optional_value && (!there || words_[next_].starts_with('-')))
             return {};
-        if (!there) return fail(Errc::invalid, a.spelled + ": missing argument");
-        a.value = words_[next_++];
+        if (!there) return fail(Errc::invalid, a.last_word + ": missing argument");
+        a.value = a.last_word = words_[next_++];
         a.has_value = true;
         return {};
     }
@@ -86,9 +84,15 @@ private:
 
 }  // namespace
 
+Arguments read_arguments(std::span<const std::string> words, std::span<const Option> options) {
+    return Reader(words, options).run();
+}
+
 Result<std::vector<Argument>> parse_arguments(std::span<const std::string> words,
                                               std::span<const Option> options) {
-    return Reader(words, options).run();
+    Arguments read = read_arguments(words, options);
+    if (read.error) return tl::unexpected(std::move(*read.error));
+    return std::move(read.all);
 }
 
 std::string describe(std::span<const Option> options) {

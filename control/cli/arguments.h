@@ -4,6 +4,7 @@
 // take --name=value or --name value and may not be abbreviated, "--" ends the options. A library
 // that guesses at abbreviations or orders errors differently would not do.
 
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -26,12 +27,20 @@ struct Option {
 /// One option as it was given, or one word that is no option (then `option` is null).
 struct Argument {
     const Option* option = nullptr;
-    std::string spelled;  ///< "-n" or "--numeric"
+    std::string last_word;  ///< of the line, that belongs to it: "-Ln", or its value
     std::string value;
     bool has_value = false;
 };
 
-/// In the order of the line. The error is popt's sentence: "--foo: unknown option".
+struct Arguments {
+    std::vector<Argument> all;   ///< in the order of the line, up to the error
+    std::optional<Error> error;  ///< popt's sentence: "--foo: unknown option"
+};
+
+/// For commands that complain about the first wrong word of the line, whatever is wrong with it.
+Arguments read_arguments(std::span<const std::string> words, std::span<const Option>);
+
+/// All arguments, or the error.
 Result<std::vector<Argument>> parse_arguments(std::span<const std::string> words,
                                               std::span<const Option>);
 

@@ -26,7 +26,7 @@ _torii() {
     case $word in -*) mapfile -t COMPREPLY < <(compgen -W "%O" -- "$word"); return ;; esac
     case $said in
         "config show ") next="%K" ;;
-        "config check "|"config apply "|"config diff ") mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
+        "config check "|"config apply ") mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
         *) next=$(sed -n "s/^$said\([^ ]*\).*/\1/p" <<'COMMANDS'
 %CCOMMANDS
 ) ;;

@@ -85,6 +85,16 @@ int config_apply(const Invocation& in) {
     return tell(*done);
 }
 
+int config_diff(const Invocation& in) {
+    const auto place = place_of(in);
+    if (!place) return 2;
+    const auto answer = api::ask(place->socket, "GET", "/v1/config/diff");
+    if (!answer) return complain(not_served(*place, answer.error())), 2;
+    if (answer->status != 200) return complain(api::error_message(answer->body)), 2;
+    fmt::print("{}", answer->body);
+    return answer->body.empty() ? 0 : 1;
+}
+
 int config_schema(const Invocation&) {
     fmt::print("{}", config::json_schema());
     return 0;

@@ -9,6 +9,7 @@ struct Invocation;
 int config_check(const Invocation&);
 int config_show(const Invocation&);
 int config_apply(const Invocation&);
+int config_diff(const Invocation&);  ///< 0 alike, 1 different, 2 nobody can say
 int config_schema(const Invocation&);
 int config_reference(const Invocation&);
 

@@ -1,23 +1,25 @@
 #include "control/cli/ipvsadm.h"
 
-#include <arpa/inet.h>
 #include <fmt/format.h>
-#include <netdb.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
+#include <chrono>
 #include <cstdio>
 
 #include "control/api/client.h"
+#include "control/api/ipvs.h"
 #include "control/cli/ipvsadm_format.h"
+#include "control/cli/ipvsadm_line.h"
+#include "control/cli/ipvsadm_restore.h"
 #include "control/cli/place.h"
 
 namespace torii::cli {
 namespace {
 
-constexpr std::string_view kVersion =
-    "ipvsadm v1.31 2019/12/24 (compiled with popt and IPVS v1.2.1)";
+// Exit statuses: what ipvsadm itself refuses, what the kernel refuses to list, and to change.
+constexpr int kUsage = 2, kNotListed = 1, kRefused = 255;
+constexpr std::chrono::seconds kPatience{60};
 
 int complain(int status, const std::string& text) {
     std::fflush(stdout);
@@ -38,164 +40,230 @@ int no_daemon(const Place& place, const Error& e) {
                                     place.instance, place.socket)
                       : fmt::format("toriid of instance {} cannot be asked through {}",
                                     place.instance, place.socket));
-    return 2;
+    return kUsage;
 }
 
-Result<std::string> get(const Place& place, const std::string& target) {
-    auto answer = api::ask(place.socket, "GET", target);
+Result<api::IpvsFacts> facts_of(const Place& place) {
+    const auto answer = api::ask(place.socket, "GET", "/v1/ipvs");
     if (!answer) return tl::unexpected(answer.error());
     if (answer->status != 200) return fail(Errc::io, api::error_message(answer->body));
-    return std::move(answer->body);
+    return api::parse_facts(answer->body);
 }
 
-std::string help(const std::string& argv0) {
-    return fmt::format(
-        "{}\n"
-        "Usage:\n"
-        "  {} -L|l [options]\n\n"
-        "Commands of this version:\n"
-        "  --list            -L|-l         list the table\n"
-        "  --help            -h            display this help message\n\n"
-        "Options:\n"
-        "  --tcp-service   -t service-address   only this service (host[:port])\n"
-        "  --udp-service   -u service-address   only this service\n"
-        "  --sctp-service     service-address   only this service\n"
-        "  --connection    -c                   output of current IPVS connections\n"
-        "  --timeout                            output of timeout (tcp tcpfin udp)\n"
-        "  --daemon                             output of daemon information\n"
-        "  --stats                              output of statistics information\n"
-        "  --exact         -X                   expand numbers (display exact values)\n"
-        "  --thresholds                         output of thresholds information\n"
-        "  --persistent-conn                    output of persistent connection info\n"
-        "  --nosort                             disable sorting output of service/server entries\n"
-        "  --sort                               does nothing, for backwards compatibility\n"
-        "  --numeric       -n                   numeric output of addresses and ports\n\n"
-        "The instance is $TORII_INSTANCE, or 'default'.\n",
-        kVersion, argv0);
+// The services of a list: all, or the one that the line names.
+std::string services_target(const std::optional<api::ServiceName>& one) {
+    const std::string all = "/v1/ipvs/services";
+    if (!one) return all;
+    if (one->mark != 0)
+        return fmt::format("{}?mark={}&family={}", all, one->mark,
+                           one->family == Family::ipv4 ? 4 : 6);
+    return fmt::format("{}?{}={}", all, to_string(one->protocol), to_string(one->endpoint));
 }
 
-int list_connections(const Place& place, const Names& names) {
-    fmt::print("{}", connections_title());
-    bool readable = true;
-    const auto done = api::ask_lines(place.socket, "/v1/connections", [&](std::string_view line) {
-        const auto connection = api::from_json<api::Connection>(line);
-        if (!connection) return readable = false;
-        fmt::print("{}", connection_row(*connection, names));
-        return !std::ferror(stdout);
-    });
-    if (!done) return complain(1, done.error().message);
-    if (!readable) return complain(1, "toriid's answer cannot be read");
-    if (done->status != 200) return complain(1, api::error_message(done->body));
-    return 0;
-}
+// One ipvsadm, from its arguments to its exit status.
+class Session {
+public:
+    Session(Place place, api::IpvsFacts facts, std::string argv0)
+        : place_(std::move(place)), facts_(facts), argv0_(std::move(argv0)) {}
 
-// Leaves only the service that was asked for; Errc::not_found when it is not there.
-Result<> select(const ListRequest& l, api::Services& all) {
-    if (l.fwmark) return fail(Errc::not_found, "No such service");
-    const auto wanted = parse_host_port(l.service, l.protocol);
-    if (!wanted) return tl::unexpected(wanted.error());
-    std::erase_if(all.services, [&](const api::Service& s) {
-        return s.protocol != l.protocol || s.endpoint != *wanted;
-    });
-    if (all.services.empty()) return fail(Errc::not_found, "No such service");
-    return {};
-}
-
-int list_table(const ListRequest& l, api::Services all, const Names& names) {
-    ListOptions options;
-    options.exact = l.exact;
-    options.sorted = l.sorted;
-    if (l.one_service) {
-        if (auto ok = select(l, all); !ok)
-            return complain(ok.error().code == Errc::not_found ? 1 : 2, ok.error().message);
-        options.version = false;
+    int run(std::span<const std::string> words) {
+        const auto line = read_line(words, argv0_);
+        if (!line) return complain(line.error().status, line.error().message);
+        if (line->command == Command::restore) {
+            LineSource input(STDIN_FILENO);
+            return restore(input);
+        }
+        if (changes(line->command)) {
+            waiting_.push_back(line->change);
+            return change();
+        }
+        return show(*line).status;
     }
-    if (!l.stats && (l.rate || (l.tunnels && !l.thresholds && !l.persistent)))
-        return complain(2, fmt::format("--{} is not part of this version of torii",
-                                       l.rate ? "rate" : "tun-info"));
-    options.listing = l.stats        ? Listing::stats
-                      : l.thresholds ? Listing::thresholds
-                      : l.persistent ? Listing::persistent
-                                     : Listing::plain;
-    fmt::print("{}", list_services(all, options, names));
-    return 0;
-}
 
-Result<uint16_t> parse_port(const std::string& text, Protocol p) {
-    unsigned n = 0;
-    const char* end = text.data() + text.size();
-    const auto [stop, error] = std::from_chars(text.data(), end, n);
-    if (error == std::errc{} && stop == end && n <= 65535) return uint16_t(n);
-    if (const servent* s = ::getservbyname(text.c_str(), std::string(to_string(p)).c_str()))
-        return ntohs(uint16_t(s->s_port));
-    return fail(Errc::invalid, "no such port");
-}
+    // The whole input first: the table is not empty for as long as it takes to come.
+    int replace() {
+        WholeInput input(STDIN_FILENO);
+        waiting_.emplace_back().verb = api::Verb::clear;
+        return restore(input);
+    }
 
-Result<Address> parse_host4(const std::string& text) {
-    in_addr a{};
-    if (::inet_aton(text.c_str(), &a) != 0) return Address::v4(be32::from_raw(a.s_addr));
-    addrinfo hints{}, *found = nullptr;
-    hints.ai_family = AF_INET;
-    hints.ai_socktype = SOCK_STREAM;
-    if (text.empty() || ::getaddrinfo(text.c_str(), nullptr, &hints, &found) != 0)
-        return fail(Errc::invalid, "no such host");
-    const auto* sa = reinterpret_cast<const sockaddr_in*>(found->ai_addr);
-    const Address address = Address::v4(be32::from_raw(sa->sin_addr.s_addr));
-    ::freeaddrinfo(found);
-    return address;
-}
+private:
+    struct Shown {
+        int status = 0;
+        bool last = false;  // nothing after it is done
+    };
 
-Result<Endpoint> parse_bracketed(const std::string& text, Protocol p) {
-    const size_t close = text.find("]:");
-    if (close == std::string::npos) return fail(Errc::invalid, "no port");
-    const auto address = parse_address(text.substr(1, close - 1));
-    const auto port = parse_port(text.substr(close + 2), p);
-    if (!address || address->is_v4() || !port) return fail(Errc::invalid, "no address");
-    return Endpoint{*address, *port};
+    // Changes are gathered as long as lines come, and made together.
+    template <class Lines>
+    int restore(Lines& input) {
+        int status = 0;
+        while (input.ready() || (status = settled(status), true)) {
+            const auto text = input.next();
+            if (!text) break;
+            const std::vector<std::string> words = restore_words(*text);
+            if (words.empty()) continue;
+            const auto line = read_line(words, argv0_);
+            if (line && changes(line->command)) {
+                waiting_.push_back(line->change);
+                if (waiting_.size() == api::kMaxBatch) status = change();
+                continue;
+            }
+            status = settled(status);
+            if (line && line->command == Command::restore) {
+                const Refusal nested = try_help(argv0_);
+                return complain(nested.status, nested.message);
+            }
+            const Shown done = line ? show(*line)
+                                    : Shown{complain(line.error().status, line.error().message),
+                                            line.error().last};
+            if (done.last) return done.status;
+            status = done.status;
+        }
+        return settled(status);
+    }
+
+    int settled(int status) { return waiting_.empty() ? status : change(); }
+
+    // Makes what waits; the status is the last one's.
+    int change() {
+        const std::vector<api::IpvsCommand> commands = std::move(waiting_);
+        waiting_.clear();
+        const auto reply =
+            api::ask(place_.socket, "POST", "/v1/ipvs", kPatience, api::to_json(commands));
+        if (!reply) return complain(kRefused, reply.error().message);
+        if (reply->status != 200) return complain(kRefused, api::error_message(reply->body));
+        const auto answer = api::parse_answer(reply->body);
+        if (!answer) return complain(kRefused, answer.error().message);
+        int status = 0;
+        for (const api::IpvsError& e : answer->errors) {
+            const api::IpvsCommand& c = commands[std::min<size_t>(e.command, commands.size() - 1)];
+            complain(kRefused,
+                     e.message.empty() ? refusal_of(to_string(c.verb), e.code) : e.message);
+            if (e.command + 1 == commands.size()) status = kRefused;
+        }
+        return status;
+    }
+
+    Shown show(const Line& line) {
+        if (line.command == Command::help)
+            return fmt::print("{}", ipvsadm_help(argv0_)), Shown{0, true};
+        if (line.command == Command::version)
+            return fmt::print("{}", ipvsadm_version()), Shown{0, true};
+        const Names names = line.has(Column::numeric) ? numeric_names() : resolved_names();
+        if (line.has(Column::connection)) return list_connections(line, names);
+        if (line.has(Column::timeout)) return list_timeouts();
+        if (line.has(Column::daemon)) return {};  // none runs
+        return list_services(line, names);
+    }
+
+    static Shown not_listed(const std::string& why) { return {complain(kNotListed, why), true}; }
+
+    Shown list_timeouts() {
+        const auto now = facts_of(place_);  // a restore may just have set them
+        if (!now) return not_listed(now.error().message);
+        fmt::print("Timeout (tcp tcpfin udp): {}\n", fmt::join(now->timeouts, " "));
+        return {};
+    }
+
+    // Hands every line of a reply to `take`, which says whether it could be read.
+    template <class Take>
+    std::optional<Shown> each_line(const std::string& target, Take take) {
+        bool readable = true;
+        const auto done = api::ask_lines(place_.socket, target, [&](std::string_view text) {
+            readable = take(text);
+            return readable && !std::ferror(stdout);
+        });
+        if (!done) return not_listed(done.error().message);
+        if (done->status == 404) return not_listed("No such service");
+        if (done->status != 200) return not_listed(api::error_message(done->body));
+        if (!readable) return not_listed("toriid's answer cannot be read");
+        return std::nullopt;
+    }
+
+    Shown list_connections(const Line& line, const Names& names) {
+        fmt::print("{}", connections_title(line.has(Column::persistent_conn)));
+        const auto failed = each_line("/v1/connections", [&](std::string_view text) {
+            const auto connection = api::from_json<api::Connection>(text);
+            if (connection) fmt::print("{}", connection_row(*connection, names));
+            return connection.has_value();
+        });
+        return failed.value_or(Shown{});
+    }
+
+    Shown list_services(const Line& line, const Names& names) {
+        api::Services all;
+        all.table_buckets = facts_.table_buckets;
+        const std::string target = services_target(line.change.service);
+        const auto failed = each_line(target, [&](std::string_view text) {
+            auto service = api::from_json<api::Service>(text);
+            if (service) all.services.push_back(std::move(*service));
+            return service.has_value();
+        });
+        if (failed) return *failed;
+        fmt::print("{}", line.command == Command::save
+                             ? save_services(all, names)
+                             : cli::list_services(all, options_of(line), names));
+        return {};
+    }
+
+    static ListOptions options_of(const Line& line) {
+        ListOptions o;
+        o.exact = line.has(Column::exact);
+        o.sorted = !line.has(Column::nosort);
+        o.version = !line.change.service;
+        o.listing = line.has(Column::stats)             ? Listing::stats
+                    : line.has(Column::rate)            ? Listing::rate
+                    : line.has(Column::thresholds)      ? Listing::thresholds
+                    : line.has(Column::persistent_conn) ? Listing::persistent
+                    : line.has(Column::tun_info)        ? Listing::tunnels
+                                                        : Listing::plain;
+        return o;
+    }
+
+    Place place_;
+    api::IpvsFacts facts_;
+    std::string argv0_;
+    std::vector<api::IpvsCommand> waiting_;
+};
+
+}  // namespace
+
+namespace {
+
+// As ipvsadm opens the kernel's table before it looks at its arguments.
+template <class Do>
+int with_daemon(const std::string& argv0, Do what) {
+    const auto place = find_place("", "");
+    if (!place) return complain(kUsage, "Can't initialize ipvs: " + place.error().message);
+    const auto facts = facts_of(*place);
+    if (!facts) return no_daemon(*place, facts.error());
+    Session session(*place, *facts, argv0);
+    return what(session);
 }
 
 }  // namespace
 
-Result<Endpoint> parse_host_port(const std::string& text, Protocol p) {
-    const auto refused = fail(Errc::invalid, "illegal virtual server address[:port] specified");
-    if (text.find_first_not_of("0123456789") == std::string::npos) return refused;
-    if (text.front() == '[') {
-        const auto e = parse_bracketed(text, p);
-        return e ? e : Result<Endpoint>(refused);
-    }
-    if (const auto v6 = parse_address(text); v6 && !v6->is_v4()) return Endpoint{*v6, 0};
-    const size_t colon = text.find(':');
-    const auto address = parse_host4(text.substr(0, colon));
-    if (!address) return refused;
-    if (colon == std::string::npos) return Endpoint{*address, 0};
-    const auto port = parse_port(text.substr(colon + 1), p);
-    if (!port) return refused;
-    return Endpoint{*address, *port};
+int ipvsadm_main(std::span<const std::string> words, const std::string& argv0) {
+    return with_daemon(argv0, [&](Session& s) { return s.run(words); });
 }
 
-int ipvsadm_main(std::span<const std::string> words, const std::string& argv0) {
-    const auto place = find_place("", "");
-    if (!place) return complain(2, "Can't initialize ipvs: " + place.error().message);
-    // As ipvsadm opens the kernel's table before it looks at its arguments.
-    const auto body = get(*place, "/v1/services");
-    if (!body) return no_daemon(*place, body.error());
-    auto all = api::from_json<api::Services>(*body);
-    if (!all) return no_daemon(*place, all.error());
-
-    const auto line = read_line(words, argv0);
-    if (!line) return complain(line.error().status, line.error().message);
-    if (line->asked == Asked::help) return fmt::print("{}", help(argv0)), 0;
-    if (line->asked == Asked::version) return fmt::print("{}\n", kVersion), 0;
-    const ListRequest& l = line->list;
-    const Names names = l.numeric ? numeric_names() : resolved_names();
-    if (l.connections) return list_connections(*place, names);
-    if (l.timeouts) {
-        fmt::print("Timeout (tcp tcpfin udp): {} {} {}\n", all->tcp_timeout, all->tcp_fin_timeout,
-                   all->udp_timeout);
-        return 0;
+int ipvsadm_save_main(std::span<const std::string> words, const std::string& argv0) {
+    std::vector<std::string> save{"-S"};
+    for (const std::string& word : words) {
+        if (word == "-n") {
+            if (save.size() == 1) save.push_back(word);
+        } else if (word.starts_with('-')) {
+            return complain(1, argv0 +
+                                   ": Script to save the IPVS table to stdout.\n"
+                                   "   With the -n option, prints out the table in numeric "
+                                   "format.");
+        }
     }
-    if (l.daemons) return 0;  // none runs
-    return list_table(l, std::move(*all), names);
+    return ipvsadm_main(save, "ipvsadm");
+}
+
+int ipvsadm_restore_main() {
+    return with_daemon("ipvsadm", [](Session& s) { return s.replace(); });
 }
 
 }  // namespace torii::cli

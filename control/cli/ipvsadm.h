@@ -1,38 +1,27 @@
 #pragma once
-// The command ipvsadm, as far as it lists. Messages and exit statuses are those of ipvsadm 1.31.
+// The command ipvsadm. Messages, listings and exit statuses are those of ipvsadm 1.31.
 
+#include <istream>
 #include <span>
 #include <string>
 
-#include "config/base/address.h"
-#include "config/base/error.h"
-
 namespace torii::cli {
 
-/// What `ipvsadm -L ...` asks for, or how it refuses. Pure.
-struct ListRequest {
-    bool numeric = false, connections = false, exact = false, sorted = true;
-    bool timeouts = false, daemons = false;
-    bool stats = false, rate = false, thresholds = false, persistent = false, tunnels = false;
-    bool one_service = false;
-    bool fwmark = false;  ///< one_service: of a mark, of which there are none
-    Protocol protocol = Protocol::tcp;
-    std::string service;  ///< one_service: as it was written
-};
-struct Refusal {
-    int status = 2;
-    std::string message;
-};
-enum class Asked : uint8_t { list, help, version };
-struct Line {
-    Asked asked = Asked::list;
-    ListRequest list;
-};
-tl::expected<Line, Refusal> read_line(std::span<const std::string> words, const std::string& argv0);
+/// What --help and --version print.
+std::string ipvsadm_help(const std::string& argv0);
+std::string ipvsadm_version();
 
-/// host[:port] by ipvsadm's rules; names are looked up.
-Result<Endpoint> parse_host_port(const std::string&, Protocol);
+/// What ipvsadm says when the kernel refuses a command: `verb` as api::to_string() spells it,
+/// `code` as <errno.h> does.
+std::string refusal_of(std::string_view verb, std::string_view code);
 
+/// Does what the words say, with the toriid of $TORII_INSTANCE or $TORII_API_SOCKET.
 int ipvsadm_main(std::span<const std::string> words, const std::string& argv0);
+
+/// ipvsadm-save [-n]: the commands that make the table, on standard output.
+int ipvsadm_save_main(std::span<const std::string> words, const std::string& argv0);
+/// ipvsadm-restore: puts the table of standard input in the place of the one there is. Lines that
+/// begin with # are left out.
+int ipvsadm_restore_main();
 
 }  // namespace torii::cli

@@ -8,7 +8,7 @@
 
 namespace torii::cli {
 
-enum class Listing : uint8_t { plain, stats, thresholds, persistent };
+enum class Listing : uint8_t { plain, stats, rate, thresholds, persistent, tunnels };
 
 struct ListOptions {
     Listing listing = Listing::plain;
@@ -19,7 +19,11 @@ struct ListOptions {
 
 std::string list_services(const api::Services&, const ListOptions&, const Names&);
 
-std::string connections_title();
+/// The commands that make the same table (ipvsadm -S); thresholds are not among them.
+std::string save_services(const api::Services&, const Names&);
+
+/// `engine`: with the columns of persistence engines.
+std::string connections_title(bool engine = false);
 std::string connection_row(const api::Connection&, const Names&);
 
 }  // namespace torii::cli

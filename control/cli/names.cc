@@ -4,6 +4,9 @@
 #include <fmt/format.h>
 #include <netdb.h>
 
+#include <memory>
+#include <unordered_map>
+
 namespace torii::cli {
 namespace {
 
@@ -46,7 +49,16 @@ Names numeric_names() {
     return {number, [](uint16_t port, Protocol) { return fmt::format("{}", port); }};
 }
 
-Names resolved_names() { return {host_name, port_name}; }
+Names resolved_names() {
+    // A table names the same few addresses again and again.
+    const auto hosts = std::make_shared<std::unordered_map<Address, std::string>>();
+    return {[hosts](const Address& a) -> std::string {
+                const auto [it, fresh] = hosts->try_emplace(a);
+                if (fresh) it->second = host_name(a);
+                return it->second;
+            },
+            port_name};
+}
 
 std::string endpoint_name(const Names& names, const Endpoint& e, Protocol p) {
     const bool v4 = e.address.is_v4();

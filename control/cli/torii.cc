@@ -156,6 +156,8 @@ constexpr Command kCommands[] = {
      config_check, 1},
     {"config show", "[KEY]", "the configuration in force, or of the file of -c, with every default",
      config_show, 1},
+    {"config diff", "", "how running differs from the file: what ipvsadm changed beside it",
+     config_diff},
     {"config apply", "FILE", "put a file into force and in the place of toriid's own", config_apply,
      1},
     {"config schema", "", "JSON schema of the file, for editors", config_schema},
@@ -192,7 +194,8 @@ std::string help() {
     return out + "\nOptions:\n" + describe(kOptions) +
            "\nThe API socket is $TORII_API_SOCKET, else that of the file, else\n"
            "/run/torii/INSTANCE/api.sock. Called as ipvsadm, it is ipvsadm.\n"
-           "Exit status: 0 done, 1 anything wrong.\n";
+           "Exit status: 0 done, 1 anything wrong; config diff: 0 alike, 1 different, 2 anything "
+           "wrong.\n";
 }
 
 // The command whose words the line begins with; its arguments are left in `words`.

@@ -73,21 +73,21 @@ def macswap(directory, flows, runs, seconds, huge):
         process.wait()
 
 
-def configuration(file):
+def configuration(file, slots):
     backends = [{"address": f"10.0.0.{n}", "port": 5353} for n in range(11, 21)]
-    return {"dataplane": {"workers": [machine.last_core()], "idle": "poll", "connections": "1M", "backends": 1024,
+    return {"dataplane": {"workers": [machine.last_core()], "idle": "poll", "connections": "1M", "backends": slots,
                           "ports": [{"name": "rig", "driver": "memory", "device": device(file), "kernel_interface": "rig0"}]},
             "services": [{"name": "dns", "virtual": [f"{VIRTUAL}:{PORT}/udp"], "scheduler": "rr", "forward": "nat", "backends": backends}]}
 
 
 @contextlib.contextmanager
-def torii_running(flows):
+def torii_running(flows, slots=1024):
     """Both daemons on the rig; gives the Torii of the lab once packets are forwarded."""
     made = _lab.Lab()
     try:
         file = pcap.write(made.directory / f"torii-{flows}.pcap", flows, VIRTUAL, PORT)
         host = made.host("rig").forward()
-        torii = _lab.Torii(host, configuration(file), start=False)
+        torii = _lab.Torii(host, configuration(file, slots), start=False)
         torii.start_dataplane()
         _lab.eventually(lambda: host.ip("link show rig0", check=False).returncode == 0, 20, f"rig0\n{torii.dataplane.output()}")
         host.ip("link set rig0 up")

@@ -167,8 +167,89 @@ TEST(IpvsadmList, NamesAreCutForIpv4) {
     EXPECT_NE(out.find("  -> " + std::string(28, 'n') + " Masq"), std::string::npos) << out;
 }
 
+api::Services richer() {
+    api::Services t;
+    api::Service https{at("10.0.0.100:443"), Protocol::tcp, "", "wlc", {}, {}, {}};
+    https.persistence = 300;
+    https.netmask = "255.255.255.0";
+    https.destinations = {dest("127.0.0.1:443", "Route", 100, 0, 0)};
+    https.rates = {12, 345, 300, 45678, 123456789};
+    https.destinations[0].rates = {8, 230, 200, 30000, 1234567890};
+    api::Service dns{at("10.0.0.53:53"), Protocol::udp, "", "rr", {}, {}, {}};
+    dns.one_packet = true;
+    api::Service sip{at("10.0.0.60:5060"), Protocol::udp, "", "rr", {"flag-1"}, {}, {}};
+    sip.persistence = 360;
+    sip.engine = "sip";
+    sip.one_packet = true;
+    api::Service seven{at("0.0.0.0:0"), Protocol::any, "", "lc", {}, {}, {}};
+    seven.mark = 7;
+    seven.destinations = {dest("10.0.1.31:0", "Tunnel", 1, 0, 0),
+                          dest("10.0.1.30:0", "Tunnel", 1, 0, 0),
+                          dest("10.0.1.29:0", "Tunnel", 1, 0, 0)};
+    seven.destinations[0].tunnel = "gre";
+    seven.destinations[0].tunnel_checksum = "csum";
+    seven.destinations[1].tunnel = "gue";
+    seven.destinations[1].tunnel_port = 5555;
+    seven.destinations[1].tunnel_checksum = "nocsum";
+    seven.destinations[2].tunnel = "ipip";
+    api::Service nine{at("[::]:0"), Protocol::any, "", "mh", {"mh-fallback"}, {}, {}};
+    nine.mark = 9;
+    nine.persistence = 50;
+    nine.netmask = "64";
+    nine.destinations = {dest("[2001:db8::31]:0", "Route", 1, 0, 0)};
+    api::Service last{at("0.0.0.0:0"), Protocol::any, "", "wlc", {}, {}, {}};
+    last.mark = 4294967295;
+    t.services = {nine, seven, sip, dns, https, last};
+    return t;
+}
+
+TEST(IpvsadmList, PersistenceMarksAndTunnels) {
+    EXPECT_EQ(
+        list_services(richer(), {.listing = Listing::tunnels, .version = false}, numeric_names()),
+        "Prot LocalAddress:Port Scheduler Flags\n"
+        "  -> RemoteAddress:Port           Forward TunnelInfo    Weight ActiveConn InActConn\n"
+        "FWM  -1 wlc\n"
+        "TCP  10.0.0.100:443 wlc persistent 300 mask 255.255.255.0\n"
+        "  -> 127.0.0.1:443                Route   n/a           100    0          0         \n"
+        "UDP  10.0.0.53:53 rr ops\n"
+        "UDP  10.0.0.60:5060 rr (flag-1) persistent 360 pe sip ops\n"
+        "FWM  7 lc\n"
+        "  -> 10.0.1.29:0                  Tunnel  ipip          1      0          0         \n"
+        "  -> 10.0.1.30:0                  Tunnel  gue:5555:-c   1      0          0         \n"
+        "  -> 10.0.1.31:0                  Tunnel  gre:+c        1      0          0         \n"
+        "FWM  9 IPv6 mh (mh-fallback) persistent 50 mask 64\n"
+        "  -> [2001:db8::31]:0             Route   n/a           1      0          0         \n");
+}
+
+TEST(IpvsadmList, RatesOfServersAreNotRoundedButTheirBytes) {
+    api::Services t = richer();
+    t.services = {t.services[4]};
+    EXPECT_EQ(list_services(t, {.listing = Listing::rate, .version = false}, numeric_names()),
+              "Prot LocalAddress:Port                 CPS    InPPS   OutPPS    InBPS   OutBPS\n"
+              "  -> RemoteAddress:Port\n"
+              "TCP  10.0.0.100:443                     12      345      300    45678  123456K\n"
+              "  -> 127.0.0.1:443                       8      230      200    30000    1234M\n");
+}
+
+TEST(IpvsadmSave, CommandsThatMakeTheTable) {
+    EXPECT_EQ(save_services(richer(), numeric_names()),
+              "-A -f -1 -s wlc\n"
+              "-A -t 10.0.0.100:443 -s wlc -p 300 -M 255.255.255.0\n"
+              "-a -t 10.0.0.100:443 -r 127.0.0.1:443 -g -w 100\n"
+              "-A -u 10.0.0.53:53 -s rr -o\n"
+              "-A -u 10.0.0.60:5060 -s rr -p 360 --pe sip -o -b flag-1\n"
+              "-A -f 7 -s lc\n"
+              "-a -f 7 -r 10.0.1.29:0 -i -w 1 --tun-type ipip\n"
+              "-a -f 7 -r 10.0.1.30:0 -i -w 1 --tun-type gue --tun-port 5555 --tun-nocsum\n"
+              "-a -f 7 -r 10.0.1.31:0 -i -w 1 --tun-type gre --tun-csum\n"
+              "-A -f 9 -6 -s mh -p 50 -M 64 -b mh-fallback\n"
+              "-a -f 9 -6 -r [2001:db8::31]:0 -g -w 1\n");
+}
+
 TEST(IpvsadmConnections, Rows) {
     const Names n = numeric_names();
+    EXPECT_TRUE(
+        connections_title(true).ends_with("  destination        pe name          pe_data\n"));
     EXPECT_EQ(connections_title(),
               "IPVS connection entries\n"
               "pro expire state       source             virtual            destination\n");
