@@ -30,8 +30,30 @@ void check_persistence(const Config&, Diagnostics&);     ///< whole seconds, a m
 void check_one_packet(const Config&, Diagnostics&);      ///< UDP or a mark
 void check_marks(const Config&, Diagnostics&);           ///< no block twice
 
+void check_vrrp_instances(const Config&, Diagnostics&);   ///< each one in itself; names
+void check_vrrp_router_ids(const Config&, Diagnostics&);  ///< one number once on a link
+void check_vrrp_addresses(const Config&, Diagnostics&);   ///< each belongs to one instance
+void check_vrrp_tracking(const Config&, Diagnostics&);    ///< what is there, weights that matter
+void check_vrrp_notify(const Config&, Diagnostics&);      ///< paths
+void check_vrrp_groups(const Config&, Diagnostics&);      ///< known members, each in one group
+
+void check_tunnels(const Config&, Diagnostics&);  ///< port and checksum as the type has them
+
+void check_local(const Config&, const Machine&, Diagnostics&);  ///< backends on this machine
+void check_health_type(const Config&, Diagnostics&);   ///< every check has one
+void check_health_via(const Config&, Diagnostics&);    ///< via: service only where it can be
+void check_health_port(const Config&, Diagnostics&);   ///< there is a port to probe
+void check_quorum(const Config&, Diagnostics&);        ///< hysteresis below up; commands
+void check_sorry_server(const Config&, Diagnostics&);  ///< an address some virtual can use
+
 void check_cores(const Config&, const Machine&, Diagnostics&);
 void check_interfaces(const Config&, const Machine&, Diagnostics&);
 void check_memory(const Config&, const Machine&, Diagnostics&);
+void check_vrrp_interfaces(const Config&, const Machine&, Diagnostics&);
+
+/// Why packets cannot be sent to the address ("a multicast address"), or "".
+std::string_view why_not_unicast(const Address&);
+/// Whether Linux would take it as the name of an interface; reports if not. Nothing if not written.
+void check_interface_name(const std::string& name, const Mark&, Diagnostics&);
 
 }  // namespace torii::config

@@ -27,14 +27,6 @@ void refuse(const Port& port, const Mark& at, std::string_view key, Diagnostics&
     if (at) out.push_back({at, fmt::format("driver {} has no '{}'", to_string(port.driver), key)});
 }
 
-void check_interface_name(const std::string& name, const Mark& at, Diagnostics& out) {
-    if (at && !at.bad && !is_interface_name(name))
-        out.push_back(
-            {at, fmt::format("'{}' cannot be the name of an interface: 1 to 15 characters "
-                             "without spaces, '/' and ':'",
-                             name)});
-}
-
 using Places = std::map<std::string, Mark>;
 void once(Places& seen, const std::string& value, const Mark& at, std::string_view what,
           Diagnostics& out) {
@@ -46,6 +38,14 @@ void once(Places& seen, const std::string& value, const Mark& at, std::string_vi
 }
 
 }  // namespace
+
+void check_interface_name(const std::string& name, const Mark& at, Diagnostics& out) {
+    if (at && !at.bad && !is_interface_name(name))
+        out.push_back(
+            {at, fmt::format("'{}' cannot be the name of an interface: 1 to 15 characters "
+                             "without spaces, '/' and ':'",
+                             name)});
+}
 
 void check_instance(const Config& config, Diagnostics& out) {
     if (!is_instance_name(config.instance))
@@ -125,6 +125,29 @@ void check_interfaces(const Config& config, const Machine& machine, Diagnostics&
             out.push_back({port.interface_mark,
                            fmt::format("there is no interface '{}': this machine has{}",
                                        port.interface, known.empty() ? " none" : known)});
+}
+
+// A backend that is this machine itself (LVS: Local) is served by its kernel, whose answers go
+// straight to the client.
+void check_local(const Config& config, const Machine& machine, Diagnostics& out) {
+    const auto& ports = config.dataplane.ports;
+    const auto shut = std::ranges::find_if(ports, [](const Port& p) {
+        return p.driver != Driver::af_xdp && p.kernel_interface.empty();
+    });
+    for (const Service& service : config.services) {
+        for (const Backend& b : service.backends) {
+            if (!machine.addresses.contains(b.address) && !b.address.is_loopback()) continue;
+            const Mark& at = b.address_mark ? b.address_mark : b.mark;
+            const std::string who =
+                fmt::format("the backend {} is this machine itself", to_string(b.address));
+            if (b.forward == Forward::nat)
+                out.push_back({at, who + ", whose answers would not be translated: forward by dr"});
+            else if (shut != ports.end())
+                out.push_back({at, fmt::format("{}, and port '{}' has no way into its kernel: "
+                                               "'kernel_interface' makes one",
+                                               who, shut->name)});
+        }
+    }
 }
 
 void check_memory(const Config& config, const Machine& machine, Diagnostics& out) {

@@ -9,10 +9,8 @@
 #include "config/check/checks.h"
 
 namespace torii::config {
-namespace {
 
-/// Why packets cannot be sent to the address, or "".
-std::string_view not_unicast(const Address& a) {
+std::string_view why_not_unicast(const Address& a) {
     if (a.is_unspecified()) return "the unspecified address";
     if (a.is_loopback()) return "a loopback address";
     if (a.is_multicast()) return "a multicast address";
@@ -20,11 +18,19 @@ std::string_view not_unicast(const Address& a) {
     return {};
 }
 
+namespace {
+
 void unicast(const Address& address, const Mark& at, std::string_view what, Diagnostics& out) {
-    const auto why = not_unicast(address);
+    const auto why = why_not_unicast(address);
     if (at && !at.bad && !why.empty())
         out.push_back(
             {at, fmt::format("{} {} is {}: it must be unicast", what, to_string(address), why)});
+}
+
+/// A loopback address can only mean this machine itself, which needs no translation.
+void backend_address(const Backend& b, Diagnostics& out) {
+    if (b.address.is_loopback() && b.forward != Forward::nat) return;
+    unicast(b.address, b.address_mark, "the backend's address", out);
 }
 
 /// Where the backend's address was written.
@@ -61,10 +67,8 @@ void check_virtuals(const Config& config, Diagnostics& out) {
             if (v.fwmark != 0) continue;
             unicast(v.endpoint.address, v.mark, "the virtual address", out);
             if (v.endpoint.port == 0 && service.persistence.timeout == Duration(0))
-                out.push_back(
-                    {v.mark, fmt::format("{}: port 0 (every port) needs persistence, which this "
-                                         "version of torii does not support; name a port",
-                                         to_string(v))});
+                out.push_back({v.mark, fmt::format("{}: port 0 (every port) needs 'persistence'",
+                                                   to_string(v))});
         }
     }
 }
@@ -97,7 +101,7 @@ void check_backend_from(const Config& config, Diagnostics& out) {
                 !config.servers.contains(b.server))
                 out.push_back(
                     {b.server_mark, fmt::format("there is no server '{}' in 'servers'", b.server)});
-            if (!b.server_mark) unicast(b.address, b.address_mark, "the backend's address", out);
+            if (!b.server_mark) backend_address(b, out);
         }
     }
 }
@@ -105,13 +109,15 @@ void check_backend_from(const Config& config, Diagnostics& out) {
 void check_backend_ports(const Config& config, Diagnostics& out) {
     for (const Service& service : config.services) {
         for (const Backend& b : service.backends) {
-            if (!b.port || b.forward != Forward::dr) continue;
-            const auto other = std::ranges::find_if(
-                service.virtuals, [&](const Virtual& v) { return v.endpoint.port != *b.port; });
+            if (!b.port || b.forward == Forward::nat) continue;
+            const auto other = std::ranges::find_if(service.virtuals, [&](const Virtual& v) {
+                return v.fwmark == 0 && v.endpoint.port != *b.port;
+            });
             if (other != service.virtuals.end())
                 out.push_back({b.port_mark,
-                               fmt::format("direct routing cannot change ports: the backend gets "
+                               fmt::format("{} cannot change ports: the backend gets "
                                            "{} on port {}; leave 'port' out or forward by nat",
+                                           b.forward == Forward::dr ? "direct routing" : "a tunnel",
                                            to_string(*other), other->endpoint.port)});
         }
     }

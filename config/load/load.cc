@@ -10,6 +10,7 @@
 #include "config/check/check.h"
 #include "config/load/document.h"
 #include "config/load/resolve.h"
+#include "config/load/secrets.h"
 #include "config/schema/schema.h"
 
 namespace torii::config {
@@ -45,6 +46,7 @@ Loaded load_text(std::string_view text, const std::string& name) {
             resolve(config);
             std::ranges::move(check(config), std::back_inserter(all));
         }
+        if (all.empty()) read_secrets(config, all);
         if (all.empty()) loaded.config = std::move(config);
     }
     in_file_order(all, document.files);

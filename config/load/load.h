@@ -1,5 +1,5 @@
 #pragma once
-// From a YAML file to a checked Config. Pure apart from reading the file; safe on any thread. No
+// From a YAML file to a checked Config. Pure apart from reading files; safe on any thread. No
 // input, however hostile, makes it throw, crash or run away: size, depth and aliases are bounded.
 
 #include <optional>

@@ -118,6 +118,11 @@ std::vector<uint32_t> worker_cores(const Dataplane& dataplane, unsigned cpus) {
     return {cpus >= 2 ? 1u : 0u};
 }
 
+const std::vector<Health>& checks_of(const Service& service, const Backend& backend) {
+    const bool own = !backend.health.empty() || !backend.checks.empty();
+    return own ? backend.resolved : service.resolved;
+}
+
 uint16_t backend_port(const Backend& backend, const Virtual& v) {
     return backend.port.value_or(v.endpoint.port);
 }

@@ -13,6 +13,7 @@
 
 #include "config/base/address.h"
 #include "config/model/diagnostic.h"
+#include "config/model/health.h"
 #include "config/model/vrrp.h"
 
 namespace torii::config {
@@ -164,6 +165,9 @@ struct Backend {
     uint32_t lower = 0;            ///< connections below which it does again; 0 = 3/4 of upper
     Forward forward = Forward::nat;
     Tunnel tunnel;
+    std::vector<Health> health;    ///< at most one: what differs from the service's checks
+    std::vector<Health> checks;    ///< instead of the service's
+    std::vector<Health> resolved;  ///< after loading: its checks, if they are not the service's
     Mark mark, server_mark, address_mark, port_mark, weight_mark, upper_mark, lower_mark,
         forward_mark, tunnel_mark;
     friend bool operator==(const Backend&, const Backend&) = default;
@@ -180,7 +184,15 @@ struct Service {
     Persistence persistence;
     bool one_packet = false;  ///< UDP: every packet is scheduled by itself
     Drain drain;
-    Mark mark, name_mark, virtual_mark, scheduler_flags_mark, one_packet_mark;
+    Health health;                 ///< the one check, or what `checks` have in common
+    std::vector<Health> checks;    ///< several; all must be good
+    std::vector<Health> resolved;  ///< after loading: the checks of backends without their own
+    Quorum quorum;
+    SorryServer sorry_server;
+    bool inhibit_on_failure = false;  ///< a server that is down keeps weight 0
+    bool start_down = false;          ///< servers are down until their first good probe
+    uint32_t max_down = 0;  ///< per cent of the servers that checks may take away; 0 = all
+    Mark mark, name_mark, virtual_mark, scheduler_flags_mark, one_packet_mark, health_mark;
     friend bool operator==(const Service&, const Service&) = default;
 };
 
@@ -210,6 +222,8 @@ std::string default_api_socket(std::string_view instance);
 /// The cores that forward on a machine with `cpus` of them: the configured ones, else core 1 (core
 /// 0 is left to the kernel), else core 0 when there is no other.
 std::vector<uint32_t> worker_cores(const Dataplane&, unsigned cpus);
+/// The checks of a loaded configuration's backend; `type: none` among them means nothing.
+const std::vector<Health>& checks_of(const Service&, const Backend&);
 /// The port packets of this virtual reach this backend on.
 uint16_t backend_port(const Backend&, const Virtual&);
 

@@ -76,6 +76,25 @@ void decode(const Node& map, void* object, Keys keys, std::string_view name, Rep
             report.add(map, fmt::format("'{}' is missing", keys[k].name));
 }
 
+Written written(const Node& map, Keys keys) {
+    Written all;
+    if (map.kind != Node::Kind::map) return all;
+    for (size_t i = 0; i + 1 < map.items.size(); i += 2)
+        if (const auto key = std::ranges::find(keys, map.items[i].text, &Key::name);
+            key != keys.end())
+            all.keys.push_back(key->name);
+    return all;
+}
+
+void inherit(const void* from, void* to, Keys keys, const Written& in_to) {
+    for (const Key& key : keys)
+        if (key.field.inherit)
+            key.field.inherit(from, to,
+                              std::ranges::find(in_to.keys, key.name) != in_to.keys.end());
+}
+
+void inherit(const Health& from, Health& to) { inherit(&from, &to, keys_for(&to), to.written); }
+
 void read_config(const Node& document, Config& config, Report& report) {
     config.mark = report.mark(document);
     decode(document, &config, keys_for(&config), "the file", report);

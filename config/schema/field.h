@@ -26,6 +26,16 @@ Keys keys_for(const Web*);
 Keys keys_for(const Server*);
 Keys keys_for(const Service*);
 Keys keys_for(const Backend*);
+Keys keys_for(const Health*);
+Keys keys_for(const HttpHealth*);
+Keys keys_for(const TlsHealth*);
+Keys keys_for(const SmtpHealth*);
+Keys keys_for(const ScriptHealth*);
+Keys keys_for(const DnsHealth*);
+Keys keys_for(const UdpHealth*);
+Keys keys_for(const FlapDamping*);
+Keys keys_for(const Quorum*);
+Keys keys_for(const SorryServer*);
 Keys keys_for(const Vrrp*);
 Keys keys_for(const VrrpGroup*);
 Keys keys_for(const VrrpInstance*);
@@ -72,6 +82,8 @@ bool read(const Node&, Prefix&, const Key&, Report&);
 bool read(const Node&, PortRange&, const Key&, Report&);
 bool read(const Node&, std::optional<Netmask>&, const Key&, Report&);
 bool read(const Node&, Virtual&, const Key&, Report&);
+bool read(const Node&, StatusRange&, const Key&, Report&);
+bool read(const Node&, std::vector<Health>&, const Key&, Report&);  ///< or one mapping
 bool read(const Node&, std::optional<uint16_t>&, const Key&, Report&);
 bool read(const Node&, std::optional<Endpoint>&, const Key&, Report&);
 /// The word of key.one_of, or null.
@@ -82,6 +94,15 @@ bool refuse_length(const Node&, const Key&, Report&);      ///< of a list; retur
 void refuse_item(const Node&, const Key&, Report&);        ///< of a list of mappings
 bool is_name(const Node&, Report&);                        ///< of an entry of a mapping of structs
 Node as_mapping(const Node& value, std::string_view key);  ///< {key: value}, at its place
+
+/// The rows whose keys the mapping has.
+Written written(const Node& map, Keys);
+/// Takes from `from` what was not written in `to`.
+void inherit(const void* from, void* to, Keys, const Written& in_to);
+template <class S>
+void inherit(const S& from, S& to) {
+    inherit(&from, &to, keys_for(&to), to.written);
+}
 
 template <class E>
 requires std::is_enum_v<E>
@@ -98,12 +119,14 @@ bool read(const Node& node, S& out, const Key& key, Report& report) {
         if (node.kind == Node::Kind::scalar)
             return read(as_mapping(node, shorthand(&out)), out, key, report);
     decode(node, &out, keys_for(&out), key.name, report);
+    if constexpr (requires { out.written; }) out.written = written(node, keys_for(&out));
     return true;  // what could not be read keeps its default: later checks still see the rest
 }
 
 /// A list, or one item without the brackets.
 template <class T>
 bool read(const Node& node, std::vector<T>& out, const Key& key, Report& report) {
+    out.clear();  // what is written takes the place of the default
     if (node.kind != Node::Kind::list) {
         if ((Struct<T> && !Shorthand<T>) || node.kind != Node::Kind::scalar)
             return is_a(Node::Kind::list, node, key.name, report);
@@ -150,6 +173,7 @@ std::string type_of(const Prefix*, const Key&);
 std::string type_of(const PortRange*, const Key&);
 std::string type_of(const Netmask*, const Key&);
 std::string type_of(const Virtual*, const Key&);
+std::string type_of(const StatusRange*, const Key&);
 std::string type_of(const Endpoint*, const Key&);
 std::string type_of_words(const Key&);
 
@@ -219,6 +243,8 @@ Node write(const T& value, const Key& key) {
         return write_text(value == 0 ? show(value, key) : show_size(value));
     else if constexpr (std::is_same_v<T, int32_t>)
         return write_text(std::to_string(value));
+    else if constexpr (std::is_same_v<T, Address>)
+        return value.is_unspecified() ? Node{} : write_text(to_string(value));
     else if constexpr (std::is_integral_v<T>)
         return value < key.min && key.zero.empty() ? Node{} : write_text(show(value, key));
     else if constexpr (std::is_same_v<T, Duration>)
@@ -335,11 +361,19 @@ constexpr Field make_field() {
         return show_any(s.*M, key);
     };
     f.schema = [](const Key& key) { return schema_of(static_cast<const T*>(nullptr), key); };
+    f.is_default = [](const void* object) { return static_cast<const S*>(object)->*M == S{}.*M; };
     f.write = [](const void* object, const Key& key) {
         return write(static_cast<const S*>(object)->*M, key);
     };
     f.equal = [](const void* a, const void* b) {
         return static_cast<const S*>(a)->*M == static_cast<const S*>(b)->*M;
+    };
+    f.inherit = [](const void* from, void* to, bool written) {
+        const T& theirs = static_cast<const S*>(from)->*M;
+        T& ours = static_cast<S*>(to)->*M;
+        if (!written) ours = theirs;
+        if constexpr (requires { ours.written; })
+            if (written) inherit(theirs, ours);
     };
     f.suffix = Shape<T>::kSuffix;
     if constexpr (Struct<Inner>)

@@ -60,11 +60,14 @@ struct Field {
     std::string (*type)(const Key&) = nullptr;      ///< in words
     std::string (*fallback)(const Key&) = nullptr;  ///< the default, as it would be written
     std::string (*schema)(const Key&) = nullptr;    ///< JSON schema of the value
+    bool (*is_default)(const void* object) = nullptr;
     Node (*write)(const void* object, const Key&) = nullptr;  ///< what read() would take again
     bool (*equal)(const void*, const void*) = nullptr;        ///< in two objects
-    const void* (*inside)(const void* object) = nullptr;      ///< a nested struct; else null
-    Keys (*keys)() = nullptr;  ///< of a nested struct, list or mapping
-    std::string_view suffix;   ///< what a path through it adds: "", "[]" or ".NAME"
+    /// Takes the value of `from` unless it was `written` in `to`; a mapping's keys one by one.
+    void (*inherit)(const void* from, void* to, bool written) = nullptr;
+    const void* (*inside)(const void* object) = nullptr;  ///< a nested struct; else null
+    Keys (*keys)() = nullptr;                             ///< of a nested struct, list or mapping
+    std::string_view suffix;  ///< what a path through it adds: "", "[]" or ".NAME"
 };
 
 struct Key {
@@ -81,6 +84,7 @@ struct Key {
     Status status = Status::supported;
     Mark& (*mark)(void* object) = nullptr;  ///< keeps the value's place; see mark_in<>
     std::string_view unless = {};           ///< written out only where that key has no value
+    bool quiet = false;                     ///< written out only where it is not the default
     bool secret = false;                    ///< shown to nobody
 };
 

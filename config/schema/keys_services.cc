@@ -11,32 +11,22 @@ using enum Status;
 constexpr Duration kMonth = std::chrono::hours(24 * 31);
 
 constexpr Word kForwards[] = {
-    {"nat", int(Forward::nat)}, {"dr", int(Forward::dr)}, {"tunnel", int(Forward::tunnel), later}};
-constexpr Word kSchedulers[] = {{"rr"},
-                                {"wrr"},
-                                {"lc"},
-                                {"wlc"},
-                                {"sh"},
-                                {"dh"},
-                                {"lblc", 0, later},
-                                {"lblcr", 0, later},
-                                {"sed", 0, later},
-                                {"nq", 0, later},
-                                {"fo", 0, later},
-                                {"ovf", 0, later},
-                                {"mh", 0, later},
-                                {"twos", 0, later}};
+    {"nat", int(Forward::nat)}, {"dr", int(Forward::dr)}, {"tunnel", int(Forward::tunnel)}};
+constexpr Word kSchedulers[] = {{"rr"},    {"wrr"}, {"lc"}, {"wlc"}, {"sh"},  {"dh"}, {"lblc"},
+                                {"lblcr"}, {"sed"}, {"nq"}, {"fo"},  {"ovf"}, {"mh"}, {"twos"}};
 constexpr Word kSchedulerFlags[] = {{"sh-port", int(SchedulerFlag::sh_port)},
                                     {"sh-fallback", int(SchedulerFlag::sh_fallback)},
-                                    {"mh-port", int(SchedulerFlag::mh_port), later},
-                                    {"mh-fallback", int(SchedulerFlag::mh_fallback), later}};
+                                    {"mh-port", int(SchedulerFlag::mh_port)},
+                                    {"mh-fallback", int(SchedulerFlag::mh_fallback)}};
 constexpr Word kTunnelTypes[] = {
     {"ipip", int(TunnelType::ipip)}, {"gue", int(TunnelType::gue)}, {"gre", int(TunnelType::gre)}};
 constexpr Word kTunnelChecksums[] = {{"none", int(TunnelChecksum::none)},
                                      {"csum", int(TunnelChecksum::csum)},
                                      {"remcsum", int(TunnelChecksum::remcsum)}};
-constexpr Word kMarkProtocols[] = {
-    {"tcp", int(Protocol::tcp)}, {"udp", int(Protocol::udp)}, {"sctp", int(Protocol::sctp), later}};
+constexpr Word kMarkProtocols[] = {{"any", int(Protocol::any)},
+                                   {"tcp", int(Protocol::tcp)},
+                                   {"udp", int(Protocol::udp)},
+                                   {"sctp", int(Protocol::sctp)}};
 
 constexpr Key kPersistenceKeys[] = {
     {.name = "timeout",
@@ -71,6 +61,7 @@ constexpr Key kTunnelKeys[] = {
     {.name = "port",
      .field = field<&Tunnel::port>,
      .help = "`gue`: the UDP port it goes to, required",
+     .min = 1,
      .mark = mark_in<&Tunnel::port_mark>},
     {.name = "checksum",
      .field = field<&Tunnel::checksum>,
@@ -143,15 +134,23 @@ constexpr Key kBackendKeys[] = {
      .mark = mark_in<&Backend::lower_mark>},
     {.name = "forward",
      .field = field<&Backend::forward>,
-     .help = "how packets reach it; by default the service's",
+     .help = "how packets reach it; by default the service's; one of the machine's own addresses "
+             "is served by its kernel, with `dr` and `tunnel` alike",
      .one_of = kForwards,
      .mark = mark_in<&Backend::forward_mark>},
     {.name = "tunnel",
      .field = field<&Backend::tunnel>,
      .help = "encapsulation of `forward: tunnel`; by default the service's",
-     .status = later,
-     .mark = mark_in<&Backend::tunnel_mark>},
-    {.name = "health", .help = "its own health check", .status = later},
+     .mark = mark_in<&Backend::tunnel_mark>,
+     .quiet = true},
+    {.name = "health",
+     .field = field<&Backend::health>,
+     .help = "what differs from the service's checks; see `services[].health`",
+     .most = 1},
+    {.name = "checks",
+     .field = field<&Backend::checks>,
+     .help = "its own checks instead of the service's",
+     .most = 16},
 };
 
 constexpr Key kServiceKeys[] = {
@@ -174,42 +173,60 @@ constexpr Key kServiceKeys[] = {
     {.name = "scheduler_flags",
      .field = field<&Service::scheduler_flags>,
      .help =
-         "`sh-port`: hash the port too; `sh-fallback`: another backend where the hash's is down",
+         "`sh-port`, `mh-port`: hash the port too; `sh-fallback`, `mh-fallback`: another backend "
+         "where the hash's is down",
      .one_of = kSchedulerFlags,
      .mark = mark_in<&Service::scheduler_flags_mark>},
     {.name = "forward",
      .field = field<&Service::forward>,
-     .help =
-         "`nat` rewrites addresses both ways; `dr` only the Ethernet address, replies go straight "
-         "to the client",
+     .help = "`nat` rewrites addresses both ways; `dr` only the Ethernet address, `tunnel` puts an "
+             "IP header "
+             "in front; with these two replies go straight to the client",
      .one_of = kForwards},
     {.name = "tunnel",
      .field = field<&Service::tunnel>,
      .help = "encapsulation of `forward: tunnel`",
-     .status = later},
+     .quiet = true},
     {.name = "backends",
      .field = field<&Service::backends>,
      .help = "the servers, in the order schedulers see them"},
     {.name = "persistence",
      .field = field<&Service::persistence>,
-     .help = "a client keeps its backend",
-     .status = later},
+     .help = "a client keeps its backend"},
     {.name = "one_packet",
      .field = field<&Service::one_packet>,
-     .help = "schedule each UDP packet by itself",
-     .status = later,
+     .help = "schedule each UDP packet by itself; NAT does not translate the answers",
      .mark = mark_in<&Service::one_packet_mark>},
     {.name = "drain",
      .field = field<&Service::drain>,
-     .help = "how long a leaving backend keeps connections",
-     .status = later},
-    {.name = "sorry_server", .help = "answers when no backend can", .status = later},
-    {.name = "quorum", .help = "weight a service needs to be up", .status = later},
-    {.name = "inhibit_on_failure", .help = "weight 0 rather than removal", .status = later},
+     .help = "how long a leaving backend keeps connections"},
+    {.name = "sorry_server",
+     .field = field<&Service::sorry_server>,
+     .help = "gets the new connections while the service has no quorum"},
+    {.name = "quorum",
+     .field = field<&Service::quorum>,
+     .help = "weight of servers that a service needs to be up"},
+    {.name = "inhibit_on_failure",
+     .field = field<&Service::inhibit_on_failure>,
+     .help = "a server that is down keeps its place with weight 0 instead of being removed"},
     {.name = "start_down",
-     .help = "backends are down until their first good probe",
-     .status = later},
-    {.name = "health", .help = "how backends are checked", .status = later},
+     .field = field<&Service::start_down>,
+     .help = "a server is down until its first good probe"},
+    {.name = "max_down",
+     .field = field<&Service::max_down>,
+     .help = "per cent of its servers that checks may take away; of more, those that went down "
+             "last stay in service",
+     .min = 1,
+     .max = 100,
+     .zero = "all"},
+    {.name = "health",
+     .field = field<&Service::health>,
+     .help = "how servers are checked; with `checks`, what they have in common",
+     .mark = mark_in<&Service::health_mark>},
+    {.name = "checks",
+     .field = field<&Service::checks>,
+     .help = "several checks of each server, which must all be good; keys as in `health`",
+     .most = 16},
 };
 
 }  // namespace

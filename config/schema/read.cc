@@ -168,6 +168,30 @@ bool read(const Node& node, Duration& out, const Key& key, Report& report) {
     return true;
 }
 
+bool read(const Node& node, StatusRange& out, const Key& key, Report& report) {
+    const std::string_view text = node.text;
+    const size_t dash = std::min(text.find('-'), text.size());
+    const auto number = [](std::string_view digits) {
+        unsigned value = 0;
+        const auto parsed = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+        const bool all = parsed.ec == std::errc{} && parsed.ptr == digits.data() + digits.size();
+        return all && value >= 100 && value <= 599 ? uint16_t(value) : uint16_t(0);
+    };
+    const uint16_t first = number(text.substr(0, dash));
+    const uint16_t last = dash == text.size() ? first : number(text.substr(dash + 1));
+    if (node.kind != Node::Kind::scalar || first == 0 || last < first) {
+        wrong(node, key, type_of(&out, key), report);
+        return false;
+    }
+    out = {first, last};
+    return true;
+}
+
+bool read(const Node& node, std::vector<Health>& out, const Key& key, Report& report) {
+    if (node.kind == Node::Kind::map) return read(node, out.emplace_back(), key, report);
+    return read<Health>(node, out, key, report);
+}
+
 const Word* read_word(const Node& node, const Key& key, Report& report) {
     const auto word = std::ranges::find(key.one_of, node.text, &Word::name);
     if (node.kind != Node::Kind::scalar || word == key.one_of.end()) {
@@ -280,12 +304,10 @@ bool read(const Node& node, Virtual& out, const Key& key, Report& report) {
     const std::string_view text = node.text;
     const auto slash = text.find('/');
     if (node.kind == Node::Kind::scalar && text.starts_with("mark:")) {
-        if (mark_virtual(text, report.mark(node)))
-            report.add(
-                node, fmt::format("{} is not supported by this version of torii", in_quotes(text)));
-        else
-            report.add(node, fmt::format("'{}' must be mark:N or mark:N/ipv6, got {}", key.name,
-                                         got(node)));
+        const auto mark = mark_virtual(text, report.mark(node));
+        if (mark) return out = *mark, true;
+        report.add(node,
+                   fmt::format("'{}' must be mark:N or mark:N/ipv6, got {}", key.name, got(node)));
         return false;
     }
     const auto endpoint = parse_endpoint(text.substr(0, slash));
@@ -295,10 +317,6 @@ bool read(const Node& node, Virtual& out, const Key& key, Report& report) {
         const bool unquoted = node.kind == Node::Kind::list || node.kind == Node::Kind::map;
         report.add(node, fmt::format("'{}' must be {}, got {}{}", key.name, type_of(&out, key),
                                      got(node), unquoted ? "; IPv6 in brackets needs quotes" : ""));
-        return false;
-    }
-    if (*protocol == Protocol::sctp) {
-        report.add(node, "protocol sctp is not supported by this version of torii");
         return false;
     }
     out = {*endpoint, *protocol, 0, report.mark(node)};
@@ -336,7 +354,10 @@ std::string type_of(const std::string*, const Key& key) {
     return fmt::format("text of {} to {} characters", key.min, key.max);
 }
 std::string type_of(const Address*, const Key&) { return "an IPv4 or IPv6 address"; }
-std::string type_of(const Virtual*, const Key&) { return "address:port/protocol"; }
+std::string type_of(const Virtual*, const Key&) { return "address:port/protocol or mark:N"; }
+std::string type_of(const StatusRange*, const Key&) {
+    return "a status code or a range like 200-299";
+}
 std::string type_of(const Endpoint*, const Key& key) {
     return or_zero("address:port with a port from 1", key);
 }

@@ -15,6 +15,9 @@ namespace torii::config {
 /// Fills a Config from a document; reports every problem it finds. Names are not resolved yet.
 void read_config(const Node& document, Config&, Report&);
 
+/// What `to` does not say itself comes from `from`.
+void inherit(const Health& from, Health& to);
+
 /// The configuration as a document that can be read again, with every default filled in and
 /// secrets masked. `path` ("dataplane", "timeouts.tcp") picks a part; nullopt when there is none.
 std::optional<Node> write_config(const Config&, std::string_view path = {});

@@ -83,6 +83,7 @@ Node encode(const void* object, Keys keys) {
     map.kind = Node::Kind::map;
     for (const Key& key : keys) {
         if (key.status == Status::later) continue;
+        if (key.quiet && key.field.is_default(object)) continue;
         if (!key.unless.empty() && value_of(map, key.unless)) continue;
         Node value = key.field.write(object, key);
         if (is_empty(value)) continue;

@@ -18,7 +18,12 @@
 //
 //   `control` ties a connection to the template it was made from. In the connection it is the
 //   template's entry + 1 (0 = none), in the template the number of its connections. A template with
-//   connections does not end, so the index needs no generation.
+//   connections does not end, so the index needs no generation. A template's `reply_route` is the
+//   time it is given, in seconds.
+//
+//   Ports and IPv4 addresses lie in the order server, client, service: a reply's source and
+//   destination are the first two, a request's the last two, and what NAT puts in is what is left,
+//   so that a place is computed, not chosen.
 //
 // Thread-safety
 //   Any worker may read a live entry between two of its quiescent points, and change `word` and
@@ -68,6 +73,7 @@ enum class TcpState : uint8_t {
 inline constexpr uint16_t kInactive = 1;  ///< counts as InActConn
 inline constexpr uint16_t kNoOutput = 2;  ///< no packet of the server has been seen (DR, tunnel)
 inline constexpr uint16_t kTemplate = 4;  ///< a persistence template
+inline constexpr uint16_t kVoid = 8;      ///< a template that gives its backend to nobody any more
 
 /// The atomic word: phase, state, flags and expiry change together.
 struct Word {
@@ -91,7 +97,7 @@ struct Head {
     uint32_t backend;                  ///< backend slot
     uint32_t backend_generation;
     uint32_t service_slot;                             ///< counter slot of the service
-    uint16_t client_port, virtual_port, backend_port;  ///< raw network order
+    uint16_t backend_port, client_port, virtual_port;  ///< raw network order
     uint8_t protocol;
     uint8_t forward : 3;     ///< shm::Forward
     uint8_t ipv6 : 1;        ///< the cell is the first of a pair
@@ -102,7 +108,7 @@ static_assert(sizeof(Head) == 32);
 
 struct alignas(64) Cell4 {
     Head head;
-    uint32_t client, virtual_address, backend_address;  ///< raw network order
+    uint32_t backend_address, client, virtual_address;  ///< raw network order
     std::atomic<uint32_t> link;         ///< of the list the cell is on while it is not live
     std::atomic<uint64_t> reply_route;  ///< routes generation (high 32 bits) and next hop of the
                                         ///< client; 0 in a new entry

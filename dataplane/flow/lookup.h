@@ -4,7 +4,8 @@
 // Motivation / Shape: a lookup is one bucket line and one cell line; tags are compared eight at
 // once. Thread-safety: any worker, concurrently with everything. Memory ordering: the SIMD compare
 // reads the bucket without ordering and only proposes slots; a proposed slot is loaded again with
-// acquire before its cell is read. Failure: a slot that changes under the compare is a miss.
+// acquire before its cell is read; whoever reads the cell of a mere candidate loads its word with
+// acquire first. Failure: a slot that changes under the compare is a miss.
 
 #include <emmintrin.h>
 
@@ -35,29 +36,6 @@ inline uint32_t match(const Bucket& bucket, uint32_t tag) {
 #endif
 }
 
-template <class Equal>
-inline uint32_t Table::Worker::find(uint32_t candidate, uint64_t hash, Equal&& equal) const {
-    const auto live = [&](uint32_t entry) {
-        const uint64_t word = cells_[entry].head.word.load(std::memory_order_acquire);
-        return Phase(word & 3) == Phase::live;
-    };
-    if (candidate != kNone && equal(cells_[candidate]) && live(candidate)) [[likely]]
-        return candidate;
-    const uint32_t wanted = tag(hash);
-    uint32_t b = bucket_of(hash);
-    for (uint32_t probe = 0;; b = after(b)) {
-        const Bucket& bucket = buckets_[b];
-        for (uint32_t m = match(bucket, wanted); m != 0; m &= m - 1) {
-            const uint64_t slot = bucket.slots[__builtin_ctz(m)].load(std::memory_order_acquire);
-            if (slot_tag(slot) != wanted || slot_empty(slot)) continue;
-            const uint32_t entry = slot_index(slot);
-            if (equal(cells_[entry]) && live(entry)) return entry;
-        }
-        if (slot_spare(bucket.slots[0].load(std::memory_order_relaxed)) == 0) return kNone;
-        if (++probe == max_probe_) return kNone;
-    }
-}
-
 namespace detail {
 
 template <class T>
@@ -66,21 +44,6 @@ inline T load(const void* p) {
     std::memcpy(&v, p, sizeof v);
     return v;
 }
-// Head's last eight bytes: client, virtual and backend port, protocol, then {forward: 3, ipv6: 1,
-// persistent: 1}.
-inline constexpr uint64_t kIpv6Bit = 1ull << 59, kPersistentBit = 1ull << 60,
-                          kForwardMask = 7ull << 56;
-inline constexpr uint64_t kRequestMask = 0x00ff0000ffffffffu | kIpv6Bit | kPersistentBit;
-inline constexpr uint64_t kReplyMask =
-    0x00ffffff0000ffffu | kIpv6Bit | kPersistentBit | kForwardMask;
-static_assert(offsetof(Head, client_port) == 24 && uint8_t(shm::Forward::nat) == 0);
-
-inline uint64_t wanted_ports(bool reply, uint8_t protocol, uint16_t client, uint16_t other) {
-    return client | uint64_t(other) << 16 << reply * 16 | uint64_t(protocol) << 48;
-}
-inline constexpr uint64_t kPortsMasks[2] = {kRequestMask, kReplyMask};
-inline uint64_t ports_mask(bool reply) { return kPortsMasks[reply]; }
-inline uint64_t ports(const Head& h) { return load<uint64_t>(&h.client_port); }
 inline bool same16(const void* x, const void* y) {
     const auto* a = static_cast<const char*>(x);
     const auto* b = static_cast<const char*>(y);
@@ -88,7 +51,67 @@ inline bool same16(const void* x, const void* y) {
             (load<uint64_t>(a + 8) ^ load<uint64_t>(b + 8))) == 0;
 }
 
+// Head ends with server's, client's and service's port, protocol, and {forward: 3, ipv6: 1,
+// persistent: 1}.
+inline constexpr uint32_t kIpv6Bit = 1u << 11, kPersistentBit = 1u << 12, kForwardMask = 7u << 8;
+static_assert(offsetof(Head, client_port) == offsetof(Head, backend_port) + 2 &&
+              offsetof(Head, virtual_port) == offsetof(Head, backend_port) + 4 &&
+              offsetof(Head, protocol) == offsetof(Head, backend_port) + 6 &&
+              sizeof(Head) == offsetof(Head, protocol) + 2 && uint8_t(shm::Forward::nat) == 0);
+inline uint32_t kind_of(bool ipv6, uint8_t protocol) { return protocol | ipv6 * kIpv6Bit; }
+// Zero when kind and ports (source and destination) are the same, and for a reply if the entry is
+// one of NAT.
+inline uint32_t differs(const Head& h, bool reply, uint32_t kind, uint32_t ports) {
+    const auto* at = reinterpret_cast<const std::byte*>(&h.backend_port);
+    const uint32_t mask = 0xff | kIpv6Bit | kPersistentBit | reply * kForwardMask;
+    return ((load<uint16_t>(&h.protocol) ^ kind) & mask) |
+           (load<uint32_t>(at + size_t(!reply) * 2) ^ ports);
+}
+
 }  // namespace detail
+
+/// Whether a live cell is the entry that find4() or find6() look for.
+inline bool same4(const Cell4& c, bool reply, uint8_t protocol, uint64_t addresses,
+                  uint32_t ports) {
+    static_assert(offsetof(Cell4, client) == offsetof(Cell4, backend_address) + 4 &&
+                  offsetof(Cell4, virtual_address) == offsetof(Cell4, backend_address) + 8);
+    const auto* at = reinterpret_cast<const std::byte*>(&c.backend_address);
+    return (detail::differs(c.head, reply, detail::kind_of(false, protocol), ports) |
+            (detail::load<uint64_t>(at + size_t(!reply) * 4) ^ addresses)) == 0;
+}
+inline bool same6(const Cell6& c, bool reply, uint8_t protocol, const void* addresses,
+                  uint32_t ports) {
+    const auto* source = static_cast<const uint8_t*>(addresses);
+    return detail::differs(c.head, reply, detail::kind_of(true, protocol), ports) == 0 &&
+           detail::same16(c.client, source + size_t(reply) * 16) &&
+           detail::same16(either(reply, c.backend_address, c.virtual_address),
+                          source + size_t(!reply) * 16);
+}
+
+namespace detail {
+
+inline bool live(const Head& h) {
+    return Phase(h.word.load(std::memory_order_acquire) & 3) == Phase::live;
+}
+
+}  // namespace detail
+
+template <class Equal>
+inline uint32_t Table::Worker::find(uint64_t hash, Equal&& equal) const {
+    const uint32_t wanted = tag(hash);
+    uint32_t b = bucket_of(hash);
+    for (uint32_t probe = 0;; b = after(b)) {
+        const Bucket& bucket = buckets_[b];
+        for (uint32_t m = match(bucket, wanted); m != 0; m &= m - 1) {
+            const uint64_t slot = bucket.slots[__builtin_ctz(m)].load(std::memory_order_acquire);
+            if (slot_tag(slot) != wanted || slot_empty(slot)) continue;
+            const uint32_t entry = slot_index(slot);
+            if (equal(cells_[entry]) && detail::live(head(entry))) return entry;
+        }
+        if (slot_spare(bucket.slots[0].load(std::memory_order_relaxed)) == 0) return kNone;
+        if (++probe == max_probe_) return kNone;
+    }
+}
 
 inline void Table::Worker::prefetch_bucket(uint64_t hash) const {
     __builtin_prefetch(&buckets_[bucket_of(hash)]);
@@ -97,41 +120,54 @@ inline void Table::Worker::prefetch_bucket(uint64_t hash) const {
 inline uint32_t Table::Worker::prefetch_cell(uint64_t hash) const {
     const Bucket& bucket = buckets_[bucket_of(hash)];
     const uint32_t m = match(bucket, tag(hash));
-    if (m == 0) return kNone;
+    if (m == 0) return 0;
     const uint64_t slot = bucket.slots[__builtin_ctz(m)].load(std::memory_order_acquire);
-    if (slot_empty(slot)) return kNone;
+    if (slot_empty(slot)) return 0;
     __builtin_prefetch(&cells_[slot_index(slot)]);
     return slot_index(slot);
 }
 
-inline uint32_t Table::Worker::find4(bool reply, uint32_t candidate, uint64_t hash,
-                                     uint8_t protocol, uint32_t client, uint16_t client_port,
-                                     uint32_t other, uint16_t other_port) const {
-    const uint64_t p = detail::wanted_ports(reply, protocol, client_port, other_port);
-    const uint64_t mask = detail::ports_mask(reply);
-    return find(candidate, hash, [&](const Cell4& c) {
-        static_assert(offsetof(Cell4, backend_address) == offsetof(Cell4, virtual_address) + 4);
-        const auto there = detail::load<uint32_t>(
-            reinterpret_cast<const std::byte*>(&c.virtual_address) + reply * 4u);
-        return (((detail::ports(c.head) ^ p) & mask) | (c.client ^ client) | (there ^ other)) == 0;
-    });
+inline uint32_t Table::Worker::find4(bool reply, uint64_t hash, uint8_t protocol,
+                                     uint64_t addresses, uint32_t ports) const {
+    return find(hash, [&](const Cell4& c) { return same4(c, reply, protocol, addresses, ports); });
 }
-
-inline uint32_t Table::Worker::find6(bool reply, uint32_t candidate, uint64_t hash,
-                                     uint8_t protocol, const void* client, uint16_t client_port,
-                                     const void* other, uint16_t other_port) const {
-    const uint64_t p =
-        detail::wanted_ports(reply, protocol, client_port, other_port) | detail::kIpv6Bit;
-    const uint64_t mask = detail::ports_mask(reply);
-    return find(candidate, hash, [&](const Cell4& c) {
-        const auto& c6 = reinterpret_cast<const Cell6&>(c);
-        return ((detail::ports(c.head) ^ p) & mask) == 0 && detail::same16(c6.client, client) &&
-               detail::same16(either(reply, c6.backend_address, c6.virtual_address), other);
+inline uint32_t Table::Worker::find6(bool reply, uint64_t hash, uint8_t protocol,
+                                     const void* addresses, uint32_t ports) const {
+    return find(hash, [&](const Cell4& c) {
+        return same6(reinterpret_cast<const Cell6&>(c), reply, protocol, addresses, ports);
     });
 }
 
 inline std::atomic<Tick>& Table::Worker::armed(uint32_t entry) const {
     return cells_[entry].head.ipv6 ? cell6(entry).armed : cells_[entry].armed;
+}
+inline std::atomic<uint32_t>& Table::Worker::control(uint32_t entry) const {
+    return cells_[entry].head.ipv6 ? cell6(entry).control : cells_[entry].control;
+}
+inline std::atomic<uint64_t>& Table::Worker::reply_route(uint32_t entry) const {
+    return cells_[entry].head.ipv6 ? cell6(entry).reply_route : cells_[entry].reply_route;
+}
+
+namespace detail {
+enum Watch : uint8_t { unwatched, watched, touched };
+}
+
+inline void Table::Worker::watch(uint32_t backend) {
+    if (backend < watched_.size() && watched_[backend] == detail::unwatched)
+        watched_[backend] = detail::watched;
+}
+inline void Table::Worker::touch(uint32_t backend) {
+    if (backend >= watched_.size() || watched_[backend] != detail::watched) return;
+    watched_[backend] = detail::touched;
+    touched_[touched_count_++] = backend;
+}
+template <class F>
+inline void Table::Worker::take_touched(F&& visit) {
+    for (; touched_count_ != 0;) {
+        const uint32_t backend = touched_[--touched_count_];
+        watched_[backend] = detail::watched;
+        visit(backend);
+    }
 }
 
 }  // namespace torii::flow

@@ -24,7 +24,8 @@ Listed decode(const uint64_t* copied) {
              h.backend,
              h.backend_generation,
              h.service_slot,
-             shm::Forward(h.forward)};
+             shm::Forward(h.forward),
+             bool(h.persistent)};
     Tuple& t = l.tuple;
     if (h.ipv6) {
         const auto& c6 = *reinterpret_cast<const Cell6*>(copied);
@@ -40,6 +41,7 @@ Listed decode(const uint64_t* copied) {
     t.virtual_port = be16::from_raw(h.virtual_port);
     t.backend_port = be16::from_raw(h.backend_port);
     t.protocol = Protocol(h.protocol);
+    if (l.word.flags & kVoid) t.virtual_port = t.backend_port = be16::from_host(0xffff);  // as LVS
     return l;
 }
 

@@ -19,6 +19,7 @@ struct Listed {
     Word word;
     uint32_t backend, backend_generation, service_slot;
     shm::Forward forward;
+    bool persistent;  ///< a template; word.state is 1 once one of its connections was answered
 };  // decoded, not judged: in a table that no dataplane has recovered it may be anything
 
 class Reader {

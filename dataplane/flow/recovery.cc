@@ -21,11 +21,24 @@ bool known_protocol(uint8_t p) {
 bool is_live(const Head& h) {
     return Phase(h.word.load(std::memory_order_relaxed) & 3) == Phase::live;
 }
+std::atomic<uint32_t>& control_of(const Cell4& cell) {
+    auto& c = const_cast<Cell4&>(cell);
+    return c.head.ipv6 ? reinterpret_cast<Cell6&>(c).control : c.control;
+}
 bool is_tentative(const Head& h) {
     return Phase(h.word.load(std::memory_order_relaxed) & 3) == Phase::tentative;
 }
+// A template that is void makes room for another of its tuple.
+bool is_void(const Cell4& c) {
+    const Word word = Word::unpack(c.head.word.load(std::memory_order_relaxed));
+    return c.head.persistent && (word.flags & kVoid);
+}
 bool same_request(const Cell4& a, const Cell4& b) {
-    if ((detail::ports(a.head) ^ detail::ports(b.head)) & detail::kRequestMask) return false;
+    const uint32_t kind = detail::kind_of(a.head.ipv6, a.head.protocol) |
+                          (a.head.persistent ? detail::kPersistentBit : 0);
+    if (detail::differs(b.head, false, kind, detail::load<uint32_t>(&a.head.client_port)))
+        return false;
+    if (is_void(a) || is_void(b)) return false;
     if (!a.head.ipv6) return a.client == b.client && a.virtual_address == b.virtual_address;
     const auto &x = reinterpret_cast<const Cell6&>(a), &y = reinterpret_cast<const Cell6&>(b);
     return detail::same16(x.client, y.client) &&
@@ -77,6 +90,7 @@ void RecoveryPass::run(const std::function<void(uint32_t)>& keep) {
         }
     }
     free_unreferenced();
+    count_templates();
 }
 
 uint64_t RecoveryPass::hash(uint32_t cell) const {
@@ -125,7 +139,10 @@ RecoveryPass::Fate RecoveryPass::judge(uint32_t b, uint64_t slot) const {
     const uint32_t home = home_of(h, buckets), passed = (b + buckets - home) % buckets;
     if (slot_tag(slot) != tag_of(h) || passed >= std::min(kMaxProbe, buckets))
         return Fate::half_written;
-    return word.expiry <= now_ ? Fate::expired : Fate::keep;
+    // A template that seems to have connections is only judged once those are counted again.
+    const bool held =
+        (word.flags & kTemplate) && control_of(cell).load(std::memory_order_relaxed) != 0;
+    return word.expiry <= now_ && !held ? Fate::expired : Fate::keep;
 }
 
 bool RecoveryPass::well_formed(const Cell4& cell, Word word) const {
@@ -134,6 +151,7 @@ bool RecoveryPass::well_formed(const Cell4& cell, Word word) const {
     if (h.protocol == uint8_t(Protocol::tcp) && word.state >= uint8_t(TcpState::kCount))
         return false;
     if ((word.flags & kTemplate) && h.client_port != 0) return false;
+    if (bool(word.flags & kTemplate) != bool(h.persistent)) return false;
     if (word.expiry > now_ && word.expiry - now_ > kLongestLife) return false;
     if (!h.ipv6) return true;
     const auto& c = reinterpret_cast<const Cell6&>(cell);
@@ -167,6 +185,26 @@ bool RecoveryPass::duplicate(uint32_t b, uint32_t position, uint32_t cell, uint3
                 return true;
         }
     return false;
+}
+
+// A killed worker may have counted a connection in a template that it then did not make.
+void RecoveryPass::count_templates() {
+    const uint32_t capacity = t_.header->capacity;
+    const auto entry = [&](uint32_t c) {
+        return t_.store->is_marked(c) && is_live(t_.cells[c].head);
+    };
+    for (uint32_t c = 0; c < capacity; ++c)
+        if (entry(c) && t_.cells[c].head.persistent) control_of(t_.cells[c]).store(0);
+    for (uint32_t c = 0; c < capacity; ++c) {
+        if (!entry(c) || t_.cells[c].head.persistent) continue;
+        const uint32_t reference = control_of(t_.cells[c]).load(std::memory_order_relaxed);
+        if (reference == 0) continue;
+        const uint32_t from = reference - 1;
+        if (from < capacity && entry(from) && t_.cells[from].head.persistent)
+            control_of(t_.cells[from]).fetch_add(1);
+        else
+            control_of(t_.cells[c]).store(0);
+    }
 }
 
 void RecoveryPass::free_unreferenced() {

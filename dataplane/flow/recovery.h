@@ -7,7 +7,8 @@
 //
 // Shape / Thread-safety
 //   One thread, before any worker runs. Buckets are judged first (each slot by itself), then
-//   compared with their window, then cells that no slot refers to are freed.
+//   compared with their window, then cells that no slot refers to are freed, then templates count
+//   their connections.
 //
 // Memory ordering: none needed. Failure: whatever is not whole is dropped and counted.
 
@@ -32,6 +33,7 @@ private:
     void judge_bucket(uint32_t bucket);
     bool duplicate(uint32_t bucket, uint32_t position, uint32_t cell, uint32_t& passed) const;
     void free_unreferenced();
+    void count_templates();
     uint64_t hash(uint32_t cell) const;
 
     Table::Impl& t_;

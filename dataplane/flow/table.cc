@@ -74,15 +74,18 @@ struct Table::Worker::Place {
 struct Table::Worker::Identity {
     Identity(const Tuple& t, bool persistent)
         : ipv6(!t.client.is_v4()),
-          ports(detail::wanted_ports(false, uint8_t(t.protocol), t.client_port.raw(),
-                                     t.virtual_port.raw()) |
-                (ipv6 ? detail::kIpv6Bit : 0) | (persistent ? detail::kPersistentBit : 0)),
+          wanted(detail::kind_of(ipv6, uint8_t(t.protocol)) |
+                 (persistent ? detail::kPersistentBit : 0)),
+          ports(t.client_port.raw() | uint32_t(t.virtual_port.raw()) << 16),
           tuple(t) {
         assert(t.virtual_address.is_v4() != ipv6 && (ipv6 || t.backend_address.is_v4()));
     }
     CellKind kind() const { return ipv6 ? CellKind::pair : CellKind::single; }
     bool same(const Cell4& c) const {
-        if ((detail::ports(c.head) ^ ports) & detail::kRequestMask) return false;
+        if (detail::differs(c.head, false, wanted, ports)) return false;
+        if (c.head.persistent &&
+            (Word::unpack(c.head.word.load(std::memory_order_acquire)).flags & kVoid))
+            return false;
         if (!ipv6)
             return c.client == tuple.client.as_v4().raw() &&
                    c.virtual_address == tuple.virtual_address.as_v4().raw();
@@ -91,12 +94,15 @@ struct Table::Worker::Identity {
                detail::same16(c6.virtual_address, tuple.virtual_address.bytes.data());
     }
     const bool ipv6;
-    const uint64_t ports;
+    const uint32_t wanted, ports;  // see detail::differs(); client's port, then service's
     const Tuple& tuple;
 };
 
 uint32_t Table::Worker::find_same(const Identity& id, uint64_t hash) const {
-    return find(kNone, hash, [&](const Cell4& c) { return id.same(c); });
+    return find(hash, [&](const Cell4& c) { return id.same(c); });
+}
+uint32_t Table::Worker::find_template(const Tuple& tuple, uint64_t hash) const {
+    return find_same(Identity(tuple, true), hash);
 }
 
 Table::Worker::Inserted Table::Worker::insert(const NewEntry& e, uint64_t hash, Tick now) {
@@ -170,29 +176,29 @@ void Table::Worker::write_cell(uint32_t cell, const NewEntry& e, Tick armed_at) 
     put(h.backend_generation, e.backend_generation);
     put(h.service_slot, e.service_slot);
     const uint64_t last =
-        uint64_t(e.tuple.client_port.raw()) | uint64_t(e.tuple.virtual_port.raw()) << 16 |
-        uint64_t(e.tuple.backend_port.raw()) << 32 | uint64_t(e.tuple.protocol) << 48 |
-        uint64_t(e.forward) << 56 | (ipv6 ? detail::kIpv6Bit : 0) |
-        (e.flags & kTemplate ? detail::kPersistentBit : 0);
-    const uint32_t control = e.control + 1;  // kNone + 1 is 0
-    put(*reinterpret_cast<uint64_t*>(&h.client_port), last);
+        uint64_t(e.tuple.backend_port.raw()) | uint64_t(e.tuple.client_port.raw()) << 16 |
+        uint64_t(e.tuple.virtual_port.raw()) << 32 | uint64_t(e.tuple.protocol) << 48 |
+        uint64_t(e.forward) << 56 | (ipv6 ? uint64_t(detail::kIpv6Bit) << 48 : 0) |
+        (e.flags & kTemplate ? uint64_t(detail::kPersistentBit) << 48 : 0);
+    const uint32_t reference = e.control + 1;  // kNone + 1 is 0
+    put(*reinterpret_cast<uint64_t*>(&h.backend_port), last);
     if (ipv6) {
         Cell6& c = cell6(cell);
         c.second_word.store(0, std::memory_order_release);
         put16(c.client, e.tuple.client.bytes.data());
         put16(c.virtual_address, e.tuple.virtual_address.bytes.data());
         put16(c.backend_address, e.tuple.backend_address.bytes.data());
-        c.reply_route.store(0, std::memory_order_release);
+        c.reply_route.store(e.timeout, std::memory_order_release);
         c.armed.store(armed_at, std::memory_order_release);
-        c.control.store(control, std::memory_order_release);
+        c.control.store(reference, std::memory_order_release);
     } else {
         Cell4& c = cell4(cell);
         put(c.client, e.tuple.client.as_v4().raw());
         put(c.virtual_address, e.tuple.virtual_address.as_v4().raw());
         put(c.backend_address, e.tuple.backend_address.as_v4().raw());
-        c.reply_route.store(0, std::memory_order_release);
+        c.reply_route.store(e.timeout, std::memory_order_release);
         c.armed.store(armed_at, std::memory_order_release);
-        c.control.store(control, std::memory_order_release);
+        c.control.store(reference, std::memory_order_release);
     }
 }
 

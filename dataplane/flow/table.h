@@ -36,6 +36,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "dataplane/flow/entry.h"
 #include "dataplane/flow/key.h"
@@ -87,7 +88,8 @@ struct NewEntry {
     uint8_t state = 0;
     uint16_t flags = 0;  ///< kTemplate makes it a template
     Tick expiry = 0;
-    uint32_t control = kNone;  ///< the template it was made from, which counts it already
+    uint32_t control = kNone;  ///< the template it was made from, which hold() has counted it in
+    uint32_t timeout = 0;      ///< of a template: seconds from its last connection's beginning
 };
 
 /// How insertions of one tuple by several workers were settled; see table.cc.
@@ -150,38 +152,38 @@ public:
     void online();
 
     void prefetch_bucket(uint64_t hash) const;
-    /// First candidate with the tag, whose cell it prefetches; kNone if there is none.
+    /// First candidate with the tag, whose cell it prefetches. If there is none, any entry.
     uint32_t prefetch_cell(uint64_t hash) const;
 
     /// Exact lookups; kNone if there is no live entry. A request is matched by client and virtual
-    /// side, a reply by client and backend side (NAT entries only): `other` is the end that is not
-    /// the client. `candidate` is what prefetch_cell() said since the last quiescent point, or
-    /// kNone: it is looked at first. All numbers raw network order.
-    uint32_t find4(bool reply, uint32_t candidate, uint64_t hash, uint8_t protocol, uint32_t client,
-                   uint16_t client_port, uint32_t other, uint16_t other_port) const;
-    uint32_t find6(bool reply, uint32_t candidate, uint64_t hash, uint8_t protocol,
-                   const void* client, uint16_t client_port, const void* other,
-                   uint16_t other_port) const;
+    /// side, a reply by backend and client side (NAT entries only). Addresses and ports are the
+    /// packet's source and destination as they lie in it: network order, one behind the other.
+    uint32_t find4(bool reply, uint64_t hash, uint8_t protocol, uint64_t addresses,
+                   uint32_t ports) const;
+    uint32_t find6(bool reply, uint64_t hash, uint8_t protocol, const void* addresses,
+                   uint32_t ports) const;
+
+    /// The same with every number for itself, raw.
     uint32_t find_request4(uint64_t hash, uint8_t protocol, uint32_t client, uint16_t client_port,
                            uint32_t virtual_address, uint16_t virtual_port) const {
-        return find4(false, kNone, hash, protocol, client, client_port, virtual_address,
-                     virtual_port);
+        return find4(false, hash, protocol, client | uint64_t(virtual_address) << 32,
+                     client_port | uint32_t(virtual_port) << 16);
     }
     uint32_t find_reply4(uint64_t hash, uint8_t protocol, uint32_t client, uint16_t client_port,
                          uint32_t backend_address, uint16_t backend_port) const {
-        return find4(true, kNone, hash, protocol, client, client_port, backend_address,
-                     backend_port);
+        return find4(true, hash, protocol, backend_address | uint64_t(client) << 32,
+                     backend_port | uint32_t(client_port) << 16);
     }
     uint32_t find_request6(uint64_t hash, uint8_t protocol, const void* client,
                            uint16_t client_port, const void* virtual_address,
                            uint16_t virtual_port) const {
-        return find6(false, kNone, hash, protocol, client, client_port, virtual_address,
-                     virtual_port);
+        const Pair6 ends(client, virtual_address);
+        return find6(false, hash, protocol, &ends, client_port | uint32_t(virtual_port) << 16);
     }
     uint32_t find_reply6(uint64_t hash, uint8_t protocol, const void* client, uint16_t client_port,
                          const void* backend_address, uint16_t backend_port) const {
-        return find6(true, kNone, hash, protocol, client, client_port, backend_address,
-                     backend_port);
+        const Pair6 ends(backend_address, client);
+        return find6(true, hash, protocol, &ends, backend_port | uint32_t(client_port) << 16);
     }
 
     Head& head(uint32_t entry) const { return cells_[entry].head; }
@@ -206,18 +208,49 @@ public:
     /// Ends an entry (once, whoever comes first).
     bool remove(uint32_t entry);
 
+    /// The live template of this tuple (client_port 0), or kNone. `hash` is hash_of() its client.
+    uint32_t find_template(const Tuple&, uint64_t hash) const;
+    /// Counts one connection more in a template and starts its time anew. False: it has ended (or
+    /// was made void) meanwhile. A connection that is inserted then takes this over.
+    bool hold(uint32_t entry, Tick now);
+    void release(uint32_t entry);  ///< takes back hold(): the connection was not made
+    /// find_template() does not find it any more; it ends when its connections and its time have.
+    void make_void(uint32_t entry, Tick now);
+    /// One of its connections was answered: the template's state is 1 (LVS: ASSURED).
+    void assure(uint32_t entry, Tick now);
+    /// Whether the connection was made from a template.
+    bool is_held(uint32_t entry) const {
+        return control(entry).load(std::memory_order_relaxed) != 0;
+    }
+
+    /// Backends whose counts of active and inactive this worker changes are remembered, each once,
+    /// from watch() on, for take_touched().
+    void watch(uint32_t backend);
+    void touch(uint32_t backend);  ///< as if its counts had changed
+    /// Calls visit(backend) for each one touched since the last call.
+    template <class F>
+    void take_touched(F&& visit);
+
     /// Runs timers up to `now`: frees entries whose expiry has come (expiry <= now), at most
     /// `budget` timers. Returns the number of entries freed. Called once a burst; cheap when
     /// nothing is due. What the budget leaves over is done by the next calls.
     uint32_t expire(Tick now, uint32_t budget);
 
     uint32_t number() const;
+    uint32_t cells() const;  ///< entries are numbered below this
     const Conflicts& conflicts() const;
     uint32_t timers() const;  ///< armed in this worker's wheel, outdated ones included
     struct Impl;
 
 private:
     friend class Table;
+    struct Pair6 {
+        uint8_t source[16], destination[16];
+        Pair6(const void* s, const void* d) {
+            std::memcpy(source, s, 16);
+            std::memcpy(destination, d, 16);
+        }
+    };
     struct Place;
     struct Identity;
     struct Window;
@@ -228,7 +261,7 @@ private:
     uint32_t tag(uint64_t hash) const { return tag_of(hash & hash_mask_); }
     uint32_t after(uint32_t bucket) const { return bucket + 1 == bucket_count_ ? 0 : bucket + 1; }
     template <class Equal>
-    uint32_t find(uint32_t candidate, uint64_t hash, Equal&& equal) const;
+    uint32_t find(uint64_t hash, Equal&& equal) const;
     uint32_t find_same(const Identity&, uint64_t hash) const;
 
     uint32_t take_cell(const Identity&, uint64_t hash, bool& recycled);
@@ -253,11 +286,17 @@ private:
     void arm_earlier(uint32_t entry, Tick from, Tick expiry, Tick now);
     void sweep(Tick now, uint32_t& freed);
     std::atomic<Tick>& armed(uint32_t entry) const;
+    std::atomic<uint32_t>& control(uint32_t entry) const;
+    std::atomic<uint64_t>& reply_route(uint32_t entry) const;
+    bool prolong(uint32_t entry, Word seen, Tick now);
 
     Bucket* buckets_;
     Cell4* cells_;
     uint32_t bucket_count_, max_probe_;
-    uint64_t hash_mask_;  ///< all ones; 0 for tests that want one hash for everything
+    uint64_t hash_mask_;             ///< all ones; 0 for tests that want one hash for everything
+    std::vector<uint8_t> watched_;   ///< by backend slot: a Watch
+    std::vector<uint32_t> touched_;  ///< room for every slot; the first touched_count_ are
+    uint32_t touched_count_ = 0;
     std::unique_ptr<Impl> impl_;
 };
 

@@ -79,19 +79,23 @@ constexpr bool tcp_active(TcpState s) {
 }
 
 namespace detail {
-/// tcp_next() of every state for every combination of flags, each in one load; the last part is for
-/// UDP, whose state stays. Sixteen columns, so that a place is found by shifts.
-using Steps = std::array<std::array<std::array<uint8_t, 16>, 16>, 4>;
-inline constexpr uint32_t kUdpSide = 3;
+/// tcp_next() of every state for every combination of flags, each in one load. First index: 4 for
+/// UDP, whose state stays, 2 for a packet of the server, 1 when none of the server has been seen;
+/// then the header's five lowest flags and the state, in a power of two each, so that a place is
+/// found by shifts.
+using Steps = std::array<std::array<std::array<uint8_t, 16>, 32>, 8>;
 inline constexpr Steps kSteps = [] {
     Steps steps{};
-    for (size_t flags = 0; flags < 16; ++flags)
-        for (size_t state = 0; state < 16; ++state) steps[kUdpSide][flags][state] = uint8_t(state);
-    for (size_t side = 0; side < kUdpSide; ++side)
-        for (size_t flags = 0; flags < 16; ++flags)
-            for (size_t state = 0; state < steps[side][flags].size(); ++state)
-                steps[side][flags][state] =
-                    uint8_t(tcp_next(TcpState(state), TcpSide(side), kTcpEvents[flags]));
+    for (size_t kind = 0; kind < 8; ++kind)
+        for (size_t flags = 0; flags < 32; ++flags)
+            for (size_t state = 0; state < 16; ++state) {
+                const TcpSide side = kind & 2   ? TcpSide::output
+                                     : kind & 1 ? TcpSide::input_only
+                                                : TcpSide::input;
+                steps[kind][flags][state] =
+                    kind & 4 ? uint8_t(state)
+                             : uint8_t(tcp_next(TcpState(state), side, tcp_event(uint8_t(flags))));
+            }
     return steps;
 }();
 inline constexpr uint32_t kStateShift = 8, kFlagsShift = 16, kExpiryShift = 32;
@@ -107,36 +111,49 @@ constexpr Tick whole_second(Tick now) {
     return (now + kTicksPerSecond - 1) / kTicksPerSecond * kTicksPerSecond;
 }
 
+/// When a connection expires whose last packet comes now; made once a burst.
+struct Deadlines {
+    Deadlines() = default;
+    Deadlines(const shm::Timeouts& timeouts, Tick now) {
+        const Tick from = whole_second(now);
+        for (size_t state = 0; state < 16; ++state) {
+            at[0][state] = from + timeouts.udp * kTicksPerSecond;
+            at[1][state] = from + timeouts.tcp[std::min(state, kLast)] * kTicksPerSecond;
+        }
+    }
+    static constexpr size_t kLast = size_t(TcpState::kCount) - 1;
+    Tick at[2][16];  ///< of UDP and of TCP, by state
+};
+
 /// The word of a connection after a segment: state, kNoOutput, kInactive, and the expiry that the
 /// new state's timeout gives. A new connection starts from state none with kInactive set. UDP has
 /// one state and is always inactive. One path for both, because a worker cannot guess which kind of
 /// packet comes next: UDP takes the place of a segment that changes nothing. On the packed word,
 /// because every packet takes a step and nearly none changes more than the expiry.
-inline uint64_t step(uint64_t word, bool tcp, bool from_server, uint8_t tcp_flags,
-                     const shm::Timeouts& timeouts, Tick now) {
+[[gnu::always_inline]] inline uint64_t step(uint64_t word, bool tcp, bool from_server,
+                                            uint8_t tcp_flags, const Deadlines& deadlines) {
     using namespace detail;
     auto low = uint32_t(word);  // phase, state, flags
-    const uint32_t state = low >> kStateShift & 0xff;
-    const bool input_only = !from_server & bool(low & uint32_t(kNoOutput) << kFlagsShift);
-    const uint32_t side = either(tcp, uint32_t(from_server) | uint32_t(input_only) << 1, kUdpSide);
-    const uint32_t next =
-        kSteps[side][flags_index(tcp_flags)][std::min<uint32_t>(state, uint32_t(TcpState::kCount))];
-    low &= ~(uint32_t(kNoOutput * from_server) << kFlagsShift);
-    low |= uint32_t(kInactive * !tcp) << kFlagsShift;
+    const uint32_t state = low >> kStateShift & 15;
+    const uint32_t unheard = low >> (kFlagsShift + 1) & 1;
+    static_assert(kNoOutput == 1 << 1 && kInactive == 1);
+    const uint32_t kind = !tcp * 4u + from_server * 2u + unheard;
+    const uint32_t next = kSteps[kind][tcp_flags & 31][state];
+    low &= ~(uint32_t(from_server) << (kFlagsShift + 1));
+    low |= uint32_t(!tcp) << kFlagsShift;
     if (next != state) [[unlikely]] {
         low = (low & ~(0xffu << kStateShift)) | next << kStateShift;
         low &= ~(uint32_t(kInactive) << kFlagsShift);
         low |= uint32_t(kInactive * !tcp_active(TcpState(next))) << kFlagsShift;
     }
-    const uint32_t seconds = either(tcp, timeouts.tcp[next], timeouts.udp);
-    return low | uint64_t(whole_second(now) + seconds * kTicksPerSecond) << kExpiryShift;
+    return low | uint64_t(deadlines.at[tcp][next]) << kExpiryShift;
 }
 inline Word tcp_step(Word w, bool from_server, uint8_t tcp_flags, const shm::Timeouts& timeouts,
                      Tick now) {
-    return Word::unpack(step(w.pack(), true, from_server, tcp_flags, timeouts, now));
+    return Word::unpack(step(w.pack(), true, from_server, tcp_flags, Deadlines(timeouts, now)));
 }
 inline Word udp_step(Word w, bool from_server, const shm::Timeouts& timeouts, Tick now) {
-    return Word::unpack(step(w.pack(), false, from_server, 0, timeouts, now));
+    return Word::unpack(step(w.pack(), false, from_server, 0, Deadlines(timeouts, now)));
 }
 
 }  // namespace torii::flow

@@ -23,10 +23,13 @@ Table::Worker::Worker(Table::Impl& table, uint32_t number, std::unique_ptr<Impl>
     impl_->backend_slots = table.counters.header().backend_slots;
     impl_->services = table.counters.services(number);
     impl_->backends = table.counters.backends(number);
+    watched_.resize(impl_->backend_slots);
+    touched_.resize(impl_->backend_slots);
 }
 Table::Worker::~Worker() = default;
 
 uint32_t Table::Worker::number() const { return impl_->number; }
+uint32_t Table::Worker::cells() const { return impl_->table.header->capacity; }
 const Conflicts& Table::Worker::conflicts() const { return impl_->conflicts; }
 uint32_t Table::Worker::timers() const { return impl_->wheel.timers(); }
 
@@ -55,6 +58,7 @@ void Table::Worker::count(const Head& h, uint16_t flags, uint64_t n) {
     if (h.backend >= impl_->backend_slots) return;
     shm::Row& row = impl_->backends[h.backend];
     (flags & kTemplate ? row.persistent : flags & kInactive ? row.inactive : row.active).add(n);
+    touch(h.backend);
 }
 
 bool Table::Worker::update(uint32_t entry, Word seen, Word next, Tick now) {
@@ -92,6 +96,9 @@ bool Table::Worker::end(uint32_t entry, Word seen) {
     if (!h.word.compare_exchange_strong(expected, dying.pack())) return false;
     clear_slot(entry);
     count(h, seen.flags, ~uint64_t(0));
+    if (const uint32_t reference = control(entry).load(std::memory_order_relaxed);
+        reference != 0 && !(seen.flags & kTemplate)) [[unlikely]]
+        control(reference - 1).fetch_sub(1);
     impl_->used(0, h.ipv6 ? 2 : 1);
     retire(entry);
     return true;
@@ -233,6 +240,11 @@ void Table::Worker::fire(Tick at, const uint32_t* entries, uint32_t n, Tick now,
                 rearm(due[i], at, word, now);
                 break;
             }
+            if ((word.flags & kTemplate) && control(due[i]).load() != 0) {
+                if (!prolong(due[i], word, now)) continue;
+                rearm(due[i], at, Word::unpack(head(due[i]).word.load()), now);
+                break;
+            }
             if (end(due[i], word)) {
                 ++freed;
                 break;
@@ -251,7 +263,9 @@ void Table::Worker::sweep(Tick now, uint32_t& freed) {
         const uint32_t entry = w.sweep_at++;
         const Word word = Word::unpack(head(entry).word.load(std::memory_order_acquire));
         if (word.phase != Phase::live || armed(entry).load() != kUnarmed) continue;
-        if (word.expiry <= now)
+        if (word.expiry <= now && (word.flags & kTemplate) && control(entry).load() != 0)
+            prolong(entry, word, now), w.sweep_again = true;
+        else if (word.expiry <= now)
             freed += end(entry, word);
         else if (w.wheel.room())
             arm(entry, kUnarmed, w.wheel.plan(word.expiry, now, kRearm));

@@ -7,6 +7,8 @@
 #include <filesystem>
 #include <iterator>
 
+#include "dataplane/io/steered.h"
+
 namespace torii::io {
 namespace {
 
@@ -154,17 +156,16 @@ std::vector<uint32_t> either_of(const std::vector<uint32_t>& a, const std::vecto
 xdp::SteeringSet steering_of(const stages::View& view, std::span<const uint32_t> leavers) {
     xdp::SteeringSet set;
     for (const shm::ServiceRecord& s : view.services.services) {
+        if (s.mark != 0) continue;  // see marked_blocks()
         set.services.push_back({s.address, s.port.host(), s.protocol});
         set.vips.push_back(s.address);
     }
     for (const shm::BackendRecord& b : view.services.backends) {
-        if (b.present && b.forward == shm::Forward::nat)
-            set.backends.push_back({b.address, b.port.host(), b.protocol});
+        if (b.present && b.forward == shm::Forward::nat) add_reply_keys(b, set.backends);
     }
-    for (const uint32_t i : leavers) {
-        const shm::BackendRecord& b = view.services.backends[i];
-        set.backends.push_back({b.address, b.port.host(), b.protocol});
-    }
+    for (const uint32_t i : leavers) add_reply_keys(view.services.backends[i], set.backends);
+    set.marks = marked_blocks(view);
+    set.tunnels = tunnel_keys(view);
     for (const shm::LocalRecord& l : view.routes.locals)
         if (l.address != Address{} && !view.services.is_vip(l.address))
             set.locals.push_back(l.address);
@@ -190,12 +191,14 @@ xdp::SteeringSet merged(const xdp::SteeringSet& a, const xdp::SteeringSet& b) {
     add(set.vips, b.vips);
     add(set.locals, b.locals);
     add(set.backends, b.backends);
+    add(set.tunnels, b.tunnels);
+    set.marks = taken_by_either(a.marks, b.marks);
     return set;
 }
 
 bool same(const xdp::SteeringSet& a, const xdp::SteeringSet& b) {
     return a.services == b.services && a.vips == b.vips && a.locals == b.locals &&
-           a.backends == b.backends;
+           a.backends == b.backends && a.marks == b.marks && a.tunnels == b.tunnels;
 }
 
 }  // namespace torii::io

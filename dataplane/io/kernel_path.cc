@@ -2,10 +2,8 @@
 
 #include <fmt/format.h>
 #include <poll.h>
-#include <rte_errno.h>
 #include <rte_ether.h>
 #include <rte_mbuf.h>
-#include <rte_ring.h>
 #include <spdlog/spdlog.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -19,6 +17,7 @@
 
 #include "dataplane/io/eal.h"
 #include "dataplane/io/port.h"
+#include "dataplane/io/ring.h"
 #include "dataplane/io/tap.h"
 
 namespace torii::io {
@@ -47,22 +46,6 @@ public:
 private:
     int fd_;
 };
-
-struct RingFree {
-    void operator()(rte_ring* r) const {
-        std::array<void*, kBurst> left;
-        while (const unsigned n = rte_ring_dequeue_burst(r, left.data(), kBurst, nullptr))
-            rte_pktmbuf_free_bulk(reinterpret_cast<rte_mbuf**>(left.data()), n);
-        rte_ring_free(r);
-    }
-};
-using Ring = std::unique_ptr<rte_ring, RingFree>;
-
-Result<Ring> make_ring(const std::string& name) {
-    Ring ring(rte_ring_create(name.c_str(), kRing, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ));
-    if (!ring) return fail(Errc::full, fmt::format("ring {}: {}", name, rte_strerror(rte_errno)));
-    return ring;
-}
 
 // The instance's TAP is on no VLAN, and takes only what is addressed to it.
 void readdress(rte_mbuf* m, const Mac& mac) {
@@ -109,8 +92,7 @@ bool KernelPath::Impl::deliver() {
     std::array<rte_mbuf*, kBurst> burst;
     bool any = false;
     for (const Ring& ring : to_kernel) {
-        const unsigned n = rte_ring_dequeue_burst(
-            ring.get(), reinterpret_cast<void**>(burst.data()), kBurst, nullptr);
+        const unsigned n = get(ring, burst.data(), kBurst);
         any = any || n != 0;
         for (unsigned i = 0; i < n; ++i) {
             rte_mbuf* m = burst[i];
@@ -143,8 +125,7 @@ void KernelPath::Impl::collect(uint16_t port) {
         burst[n] = m;
     }
     if (n == 0) return;
-    const unsigned taken = rte_ring_enqueue_burst(
-        way.from_kernel.get(), reinterpret_cast<void**>(burst.data()), n, nullptr);
+    const unsigned taken = put(way.from_kernel, burst.data(), n);
     rte_pktmbuf_free_bulk(burst.data() + taken, n - taken);
     bells[port % bells.size()].ring();
 }
@@ -194,7 +175,7 @@ Result<std::unique_ptr<KernelPath>> KernelPath::open(const Setup& s) {
     if (!common) return tl::unexpected(common.error());
     impl->common.emplace(std::move(*common));
     for (unsigned w = 0; w < s.workers; ++w) {
-        auto ring = make_ring(fmt::format("to_kernel_{}", w));
+        auto ring = make_ring(fmt::format("to_kernel_{}", w), kRing);
         if (!ring) return tl::unexpected(ring.error());
         impl->to_kernel.push_back(std::move(*ring));
         impl->bells.emplace_back();
@@ -205,7 +186,7 @@ Result<std::unique_ptr<KernelPath>> KernelPath::open(const Setup& s) {
             auto tap = Tap::create({f->kernel_interface, Tap::Use::port, f->mac, f->mtu});
             if (!tap)
                 return tl::unexpected(Error(tap.error()).within(fmt::format("port {}", f->name)));
-            auto ring = make_ring(fmt::format("from_kernel_{}", impl->ways.size()));
+            auto ring = make_ring(fmt::format("from_kernel_{}", impl->ways.size()), kRing);
             if (!ring) return tl::unexpected(ring.error());
             way.tap.emplace(std::move(*tap));
             way.from_kernel = std::move(*ring);
@@ -217,16 +198,14 @@ Result<std::unique_ptr<KernelPath>> KernelPath::open(const Setup& s) {
 }
 
 unsigned KernelPath::give(unsigned worker, rte_mbuf** packets, unsigned count) {
-    const unsigned taken = rte_ring_enqueue_burst(
-        impl_->to_kernel[worker].get(), reinterpret_cast<void**>(packets), count, nullptr);
+    const unsigned taken = put(impl_->to_kernel[worker], packets, count);
     // One system call a burst that has such packets at all; the alternative is a thread that polls.
     impl_->work.ring();
     return taken;
 }
 
 unsigned KernelPath::take(uint16_t port, rte_mbuf** packets, unsigned room) {
-    return rte_ring_dequeue_burst(impl_->ways[port].from_kernel.get(),
-                                  reinterpret_cast<void**>(packets), room, nullptr);
+    return get(impl_->ways[port].from_kernel, packets, room);
 }
 
 unsigned KernelPath::sender_of(uint16_t port) const { return port % unsigned(impl_->bells.size()); }

@@ -66,8 +66,10 @@ int main(int argc, char** argv) {
         return 0;
     }
     if (options->print_pipeline) {
-        for (const dataplane::Stage& stage : dataplane::stages_in_order())
-            fmt::print("{:<14} {}\n", stage.name, stage.does);
+        for (const dataplane::Pass& pass : dataplane::passes_in_order())
+            for (const dataplane::Step& step : pass.steps)  // + : in the same pass over the burst
+                fmt::print("{} {:<14} {}\n", &step == pass.steps.data() ? ' ' : '+', step.name,
+                           step.does);
         return 0;
     }
     return serve(*options);

@@ -6,6 +6,8 @@
 #include <array>
 
 #include "dataplane/io/drivers.h"
+#include "dataplane/io/handover.h"
+#include "dataplane/stages/fragment_table.h"
 
 namespace torii::io {
 namespace {
@@ -19,8 +21,8 @@ constexpr std::array kDrivers = {
 
 constexpr uint32_t kEthernetRoom = 14 + 4 + 4;  // header, VLAN tag, checksum
 constexpr uint32_t kUsualRoom = 2048;
-// Waiting room, hand-over to the kernel and bursts in flight of one worker.
-constexpr uint32_t kPacketsPerWorker = 256 + 512 + 256;
+// Waiting room, hand-over to the kernel, fragments that are held and bursts in flight of one worker.
+constexpr uint32_t kPacketsPerWorker = 256 + 512 + stages::FragmentTable::kHeld + 256;
 
 }  // namespace
 
@@ -29,7 +31,7 @@ const Driver& driver_of(config::Driver id) { return *std::ranges::find(kDrivers,
 PacketMemory packet_memory(std::span<const PortPlan> plans, unsigned workers) {
     PacketMemory m;
     m.one_area = false;
-    m.packets = workers * kPacketsPerWorker;
+    m.packets = workers * (kPacketsPerWorker + Handover::room(workers));
     m.room = RTE_PKTMBUF_HEADROOM + kUsualRoom;
     for (const PortPlan& p : plans) {
         // A receive queue full of empty buffers and a transmit queue full of packets, besides what

@@ -27,6 +27,7 @@ uint32_t service_slots(const config::Dataplane& d) {
     return uint32_t(std::clamp<uint64_t>(d.backends, 1'024, 65'536));
 }
 
+constexpr uint32_t kDatagrams = 4096;  // in pieces and known at once, by all workers
 constexpr int kNapMs = 20;
 constexpr auto kHousekeeping = milliseconds(100);
 constexpr auto kStalled = std::chrono::seconds(1);
@@ -206,6 +207,9 @@ void Supervisor::describe_ports() {
 Result<> Supervisor::start_workers() {
     const auto facts = facts_of(ports_);
     queues_.emplace(facts, worker_count());
+    auto handover = Handover::open(worker_count());
+    if (!handover) return tl::unexpected(handover.error());
+    handover_ = std::move(*handover);
     const config::Dataplane& d = prepared_.config.dataplane;
     for (unsigned w = 0; w < worker_count(); ++w) {
         Worker::Setup setup;
@@ -218,6 +222,8 @@ Result<> Supervisor::start_workers() {
         setup.counters = counters();
         setup.events = &shm::ring_of(events_map_, w);
         setup.kernel = kernel_.get();
+        setup.handover = handover_.get();
+        setup.fragments = kDatagrams / worker_count();
         setup.service_slots = service_slots(d);
         setup.backend_slots = uint32_t(d.backends);
         workers_.push_back(std::make_unique<Worker>(std::move(setup)));
@@ -322,6 +328,7 @@ void Supervisor::stop_workers() {
     for (auto& worker : workers_) worker->use(nullptr);
     for (auto& worker : workers_) worker->join();
     workers_.clear();
+    handover_.reset();
     kernel_.reset();
 }
 

@@ -9,6 +9,7 @@
 
 #include "dataplane/flow/table.h"
 #include "dataplane/io/generations.h"
+#include "dataplane/io/handover.h"
 #include "dataplane/io/kernel_path.h"
 #include "dataplane/io/preparation.h"
 #include "dataplane/io/worker.h"
@@ -69,6 +70,7 @@ private:
     rte_mempool* pool_ = nullptr;
     std::vector<std::unique_ptr<Port>> ports_;
     std::unique_ptr<KernelPath> kernel_;
+    std::unique_ptr<Handover> handover_;
     std::optional<QueuePlan> queues_;
     std::vector<std::unique_ptr<Worker>> workers_;
 };

@@ -12,6 +12,7 @@
 #include <ctime>
 
 #include "dataplane/io/eal.h"
+#include "dataplane/stages/patrol.h"
 
 namespace torii::io {
 namespace {
@@ -23,6 +24,16 @@ using stages::Verdict;
 constexpr uint32_t kTimersALoop = 256;
 
 rte_mbuf* buffer_of(const Packet& p) { return static_cast<rte_mbuf*>(p.owner); }
+
+// What the stages did to data and length, into the buffer.
+void carry_back(const Packet& p, rte_mbuf* m) {
+    m->data_off = uint16_t(p.data - static_cast<std::byte*>(m->buf_addr));
+    m->data_len = p.length;
+    m->pkt_len = p.length;
+    m->ol_flags = 0;
+}
+
+}  // namespace
 
 void describe(Packet& p, rte_mbuf* m, uint16_t port) {
     p = Packet{};
@@ -36,16 +47,6 @@ void describe(Packet& p, rte_mbuf* m, uint16_t port) {
     p.in_port = port;
     p.owner = m;
 }
-
-// What the stages did to data and length, into the buffer.
-void carry_back(const Packet& p, rte_mbuf* m) {
-    m->data_off = uint16_t(p.data - static_cast<std::byte*>(m->buf_addr));
-    m->data_len = p.length;
-    m->pkt_len = p.length;
-    m->ol_flags = 0;
-}
-
-}  // namespace
 
 QueuePlan::QueuePlan(std::span<const PortFacts* const> ports, unsigned workers)
     : receive_(workers), transmit_(workers) {
@@ -70,7 +71,7 @@ QueuePlan::QueuePlan(std::span<const PortFacts* const> ports, unsigned workers)
 Worker::Worker(Setup setup)
     : setup_(std::move(setup)),
       flows_(setup_.table->worker(setup_.number)),
-      state_(setup_.table->seed(), setup_.service_slots, setup_.backend_slots),
+      state_(setup_.table->seed(), setup_.service_slots, setup_.backend_slots, setup_.fragments),
       outgoing_(setup_.transmit.size()) {
     policy_.longest_ns = setup_.longest_sleep_ns;
     policy_.can_block =
@@ -126,9 +127,15 @@ void Worker::loop() {
         clock_.read();
         bool busy = false;
         for (const ReceiveQueue& q : setup_.receive) busy |= serve(q);
+        busy |= serve_given();
         busy |= from_kernel();
+        if (state_.fragments.datagrams() != 0) attend_fragments();
         if (!waiting_.empty()) attend_waiting(new_routes);
         busy |= flows_.expire(clock_.tick(), kTimersALoop) != 0;
+        if (setup_.number == 0 && stages::wants_patrol(*view, state_.patrol, clock_.tick())) {
+            stages::Context c = context();
+            busy |= stages::patrol(c);
+        }
         flows_.quiescent();
         rest(busy);
     }
@@ -140,13 +147,17 @@ bool Worker::serve(const ReceiveQueue& q) {
     if (n == 0) return false;
     for (uint16_t i = 0; i < n; ++i) rte_prefetch0(rte_pktmbuf_mtod(buffers[i], void*));
     for (uint16_t i = 0; i < n; ++i) describe(packets_[i], buffers[i], q.port);
-    const std::span burst(packets_.data(), n);
+    serve(std::span(packets_.data(), n));
+    return true;
+}
+
+void Worker::serve(std::span<Packet> burst) {
     stages::Context c = context();
     dataplane::process(c, burst);
     distribute(burst);
     // After transmission: a packet that the port refuses has the verdict drop_tx_full and no other.
     dataplane::account(c, burst);
-    return true;
+    if (state_.fragments.held() != 0) serve_released();
 }
 
 void Worker::distribute(std::span<Packet> burst) {
@@ -175,24 +186,31 @@ void Worker::distribute(std::span<Packet> burst) {
 }
 
 void Worker::hold(Packet& p) {
+    if (p.verdict == Verdict::aside) return put_aside(p);
     if (waiting_.admit(p, clock_.us())) return;
     p.held = false;
     p.close(Verdict::drop_no_neighbour);
     rte_pktmbuf_free(buffer_of(p));
 }
 
-void Worker::send(Packet& p) {
+void Worker::send(Packet& p, bool counted) {
     rte_mbuf* m = buffer_of(p);
     if (p.out_port >= outgoing_.size()) [[unlikely]] {
         p.close(Verdict::drop_no_port);
         rte_pktmbuf_free(m);
         return;
     }
+    if (p.cut_to != 0) [[unlikely]]
+        return send_pieces(p, counted);
     carry_back(p, m);
-    Outgoing& out = outgoing_[p.out_port];
+    queue(m, p.out_port, counted ? nullptr : &p);
+}
+
+void Worker::queue(rte_mbuf* m, uint16_t port, Packet* whose) {
+    Outgoing& out = outgoing_[port];
     out.packets[out.count] = m;
-    out.of[out.count] = &p;
-    if (++out.count == kBurst) flush(p.out_port);
+    out.of[out.count] = whose;
+    if (++out.count == kBurst) flush(port);
 }
 
 void Worker::flush(uint16_t port) {
@@ -259,10 +277,7 @@ void Worker::attend_waiting(bool retry) {
         if (!dataplane::resolve_held(c, p)) return false;
         const Outcome o = stages::info(p.verdict).outcome;
         if (o == Outcome::forwarded || o == Outcome::answered) {
-            send(p);
-            // The packet leaves the room, and it was counted already.
-            if (p.out_port < outgoing_.size() && outgoing_[p.out_port].count != 0)
-                outgoing_[p.out_port].of[outgoing_[p.out_port].count - 1] = nullptr;
+            send(p, true);  // it leaves the room, and it was counted already
         } else {
             rte_pktmbuf_free(buffer_of(p));
         }
@@ -278,6 +293,8 @@ void Worker::attend_waiting(bool retry) {
 
 void Worker::empty_waiting() {
     if (!view_) return;
+    state_.fragments.expire(~0ull, ~0u);
+    serve_released();
     stages::Context c = context();
     waiting_.expire(~0ull, [&](Packet& p) {
         dataplane::abandon_held(c, p);

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "dataplane/io/clock.h"
+#include "dataplane/io/handover.h"
 #include "dataplane/io/idle.h"
 #include "dataplane/io/kernel_path.h"
 #include "dataplane/io/port.h"
@@ -24,6 +25,9 @@
 namespace torii::io {
 
 inline constexpr uint16_t kBurst = 32;
+
+/// What a packet is before the stages see it.
+void describe(stages::Packet&, rte_mbuf*, uint16_t port);
 
 struct ReceiveQueue {
     uint16_t port;  ///< dataplane port number
@@ -61,6 +65,8 @@ public:
         shm::Counters counters;
         shm::EventRing* events = nullptr;
         KernelPath* kernel = nullptr;
+        Handover* handover = nullptr;
+        uint32_t fragments = 0;  ///< datagrams in pieces that are known at once
         uint32_t service_slots = 0, backend_slots = 0;
     };
     explicit Worker(Setup);
@@ -76,9 +82,17 @@ private:
     void run();
     void loop();
     bool serve(const ReceiveQueue&);
+    void serve(std::span<stages::Packet>);
+    bool serve_given();
+    void serve_released();
+    void attend_fragments();
+    void put_aside(stages::Packet&);
     void distribute(std::span<stages::Packet>);
     void hold(stages::Packet&);
-    void send(stages::Packet&);
+    /// `counted`: its verdict has been counted, and what the port refuses now is not.
+    void send(stages::Packet&, bool counted = false);
+    void send_pieces(stages::Packet&, bool counted);
+    void queue(rte_mbuf*, uint16_t port, stages::Packet* whose);
     void flush(uint16_t port);
     void flush_all();
     void to_kernel(std::span<stages::Packet>);

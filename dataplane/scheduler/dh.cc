@@ -6,7 +6,8 @@
 
 namespace torii::scheduler {
 
-void dh_build(std::span<const Target> targets, std::span<uint32_t> table) {
+void dh_build(std::span<const Target> targets, std::span<const Endpoint>,
+              std::span<uint32_t> table) {
     uint32_t target = 0;
     for (uint32_t& bucket : table) {
         bucket = target;

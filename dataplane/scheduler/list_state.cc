@@ -1,6 +1,7 @@
 #include "dataplane/scheduler/list_state.h"
 
 #include <algorithm>
+#include <cassert>
 #include <numeric>
 #include <unordered_map>
 
@@ -21,7 +22,7 @@ ListState ListState::restore(const ServiceView& view) {
 
 bool ListState::add(uint32_t backend, uint32_t weight) {
     if (!members_.insert(backend).second) return false;
-    oldest_first_.push_back({backend, weight});
+    oldest_first_.push_back({backend, weight, 0});
     if (weight > 0) {
         gcd_ = max_weight_ == 0 ? weight : std::gcd(gcd_, weight);
         max_weight_ = std::max(max_weight_, weight);
@@ -32,7 +33,12 @@ bool ListState::add(uint32_t backend, uint32_t weight) {
 
 bool ListState::edit(uint32_t backend, uint32_t weight) {
     if (!members_.contains(backend)) return false;
-    find(backend)->weight = weight;
+    const auto target = find(backend);
+    if (weight != 0)
+        target->last_weight = 0;
+    else if (target->weight != 0)
+        target->last_weight = target->weight;
+    target->weight = weight;
     weigh();
     note(ChangeKind::edit, backend, kNoBackend);
     return true;
@@ -94,10 +100,12 @@ std::vector<Target>::iterator ListState::find(uint32_t backend) {
     return std::ranges::find(oldest_first_, backend, &Target::backend);
 }
 
-std::vector<uint32_t> build_table(const Scheduler& s, std::span<const Target> targets) {
+std::vector<uint32_t> build_table(const Scheduler& s, std::span<const Target> targets,
+                                  std::span<const Endpoint> ends) {
+    assert(targets.size() == ends.size());
     if (s.build == nullptr || targets.empty()) return {};
     std::vector<uint32_t> table(s.table_size);
-    s.build(targets, table);
+    s.build(targets, ends, table);
     return table;
 }
 

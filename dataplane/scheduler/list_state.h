@@ -67,7 +67,9 @@ private:
     Cursor idle_;  // of a wrr that never picked
 };
 
-/// The scheduler's table for a list, empty when it has none or the list is empty.
-std::vector<uint32_t> build_table(const Scheduler&, std::span<const Target>);
+/// The scheduler's table for a list and where its targets listen, empty when the scheduler has none
+/// or the list is empty.
+std::vector<uint32_t> build_table(const Scheduler&, std::span<const Target>,
+                                  std::span<const Endpoint>);
 
 }  // namespace torii::scheduler

@@ -12,8 +12,19 @@ constexpr std::array kSchedulers = {
               .help = "weighted round robin",
               .pick = wrr_pick,
               .on_change = wrr_on_change},
-    Scheduler{.name = "lc", .help = "fewest connections", .pick = lc_pick},
-    Scheduler{.name = "wlc", .help = "fewest connections for its weight", .pick = wlc_pick},
+    Scheduler{.name = "lc", .help = "fewest connections", .pick = lc_pick, .rank = lc_rank},
+    Scheduler{.name = "wlc",
+              .help = "fewest connections for its weight",
+              .pick = wlc_pick,
+              .rank = wlc_rank},
+    Scheduler{.name = "lblc",
+              .help = "a destination keeps its backend; wlc when that is overloaded",
+              .pick = lblc_pick,
+              .rank = wlc_rank},
+    Scheduler{.name = "lblcr",
+              .help = "a destination keeps a set of backends; wlc when they are overloaded",
+              .pick = lblcr_pick,
+              .rank = wlc_rank},
     Scheduler{.name = "sh",
               .help = "weighted hash of the client's address",
               .table_size = 256,
@@ -24,6 +35,36 @@ constexpr std::array kSchedulers = {
               .table_size = 256,
               .build = dh_build,
               .pick = dh_pick},
+    Scheduler{.name = "sed",
+              .help = "shortest expected delay: active connections and one, for its weight",
+              .pick = sed_pick,
+              .rank = sed_rank},
+    Scheduler{.name = "nq",
+              .help = "never queue: an idle backend first, else as sed",
+              .pick = nq_pick,
+              .rank = nq_rank},
+    Scheduler{.name = "fo",
+              .help = "failover: the heaviest backend takes all",
+              .pick = fo_pick,
+              .rank = fo_rank},
+    Scheduler{.name = "ovf",
+              .help = "overflow: the heaviest takes as many as its weight, then the next",
+              .pick = ovf_pick,
+              .rank = ovf_rank},
+    Scheduler{.name = "mh",
+              .help = "Maglev hash of the client's address",
+              .table_size = 4093,
+              .sparse = true,
+              .build = mh_build,
+              .pick = mh_pick},
+    Scheduler{.name = "twos",
+              .help = "the less loaded of two drawn by weight",
+              .weighs = true,
+              .pick = twos_pick},
+    Scheduler{
+        .name = "none",
+        .help = "no backend at all (ipvsadm only)",
+        .pick = [](const ServiceView&, Cursor&, const Loads&, const Key&) { return kNoBackend; }},
 };
 
 // A cursor as it would be if the service had never been used.
@@ -55,9 +96,12 @@ bool well_formed(const Scheduler& s, const ServiceView& view) {
     if (view.table.size() != entries || view.changes.size() > view.change_seq) return false;
     uint32_t heaviest = 0;
     for (const Target& t : view.targets) heaviest = std::max(heaviest, t.weight);
-    if (view.max_weight != heaviest || view.gcd == 0 || view.gcd > std::max(heaviest, 1u))
+    if (heaviest > kMaxWeight || view.max_weight != heaviest || view.gcd == 0 ||
+        view.gcd > std::max(heaviest, 1u))
         return false;
-    return std::ranges::all_of(view.table, [&](uint32_t t) { return t < view.targets.size(); });
+    return std::ranges::all_of(view.table, [&](uint32_t t) {
+        return t < view.targets.size() || (t == kNoBackend && s.sparse);
+    });
 }
 
 void catch_up(const Scheduler& s, const ServiceView& view, Cursor& cursor, const Loads& loads,

@@ -12,13 +12,34 @@ TORII_PICK(lc_pick);
 TORII_PICK(wlc_pick);
 TORII_PICK(sh_pick);
 TORII_PICK(dh_pick);
+TORII_PICK(mh_pick);
+TORII_PICK(lblc_pick);
+TORII_PICK(lblcr_pick);
+TORII_PICK(sed_pick);
+TORII_PICK(nq_pick);
+TORII_PICK(fo_pick);
+TORII_PICK(ovf_pick);
+TORII_PICK(twos_pick);
 #undef TORII_PICK
 
 void rr_on_change(const Change&, Cursor&);
 void wrr_on_change(const Change&, Cursor&);
 
-void sh_build(std::span<const Target>, std::span<uint32_t> table);
-void dh_build(std::span<const Target>, std::span<uint32_t> table);
+#define TORII_RANK(name) uint64_t name(const Load&, uint32_t weight, uint32_t shift)
+TORII_RANK(lc_rank);
+TORII_RANK(wlc_rank);
+TORII_RANK(sed_rank);
+TORII_RANK(nq_rank);
+TORII_RANK(fo_rank);
+TORII_RANK(ovf_rank);
+#undef TORII_RANK
+
+#define TORII_BUILD(name) \
+    void name(std::span<const Target>, std::span<const Endpoint>, std::span<uint32_t> table)
+TORII_BUILD(sh_build);
+TORII_BUILD(dh_build);
+TORII_BUILD(mh_build);
+#undef TORII_BUILD
 
 /// Records a choice in a cursor that keeps its place in the list.
 inline uint32_t take(const ServiceView& view, Cursor& cursor, uint32_t position) {

@@ -24,20 +24,22 @@
 
 namespace torii::scheduler {
 
-inline constexpr uint32_t kNoBackend = ~0u;  ///< no eligible backend: the service refuses
-inline constexpr uint32_t kHead = ~0u;       ///< a place before the first target of the list
+inline constexpr uint32_t kNoBackend = ~0u;    ///< no eligible backend: the service refuses
+inline constexpr uint32_t kMaxWeight = 65535;  ///< LVS's
+inline constexpr uint32_t kHead = ~0u;         ///< a place before the first target of the list
 
-/// ServiceRecord::scheduler_flags, with the numbers of LVS.
-inline constexpr uint16_t kFallback = 0x08;  ///< sh-fallback: look further if the hashed one is out
-inline constexpr uint16_t kPort = 0x10;      ///< sh-port: hash the client's port too
+/// ServiceRecord::scheduler_flags, with the numbers of LVS; for sh and mh.
+inline constexpr uint16_t kFallback = 0x08;  ///< look further if the hashed one is out
+inline constexpr uint16_t kPort = 0x10;      ///< hash the client's port too
 
 /// One backend of a service. Lies in a generation, in list order: the newest backend first.
 struct Target {
-    uint32_t backend;  ///< backend slot
-    uint32_t weight;   ///< 0 = quiesced: no new connections
+    uint32_t backend;          ///< backend slot
+    uint32_t weight;           ///< 0 = quiesced: no new connections
+    uint32_t last_weight = 0;  ///< of a quiesced one: its last weight that was not 0
     friend bool operator==(const Target&, const Target&) = default;
 };
-static_assert(sizeof(Target) == 8);
+static_assert(sizeof(Target) == 12);
 
 enum class ChangeKind : uint32_t {
     add = 1,
@@ -67,7 +69,11 @@ struct ServiceView {
     uint32_t max_weight = 0;          ///< as in the last Change
     uint32_t gcd = 1;                 ///< as in the last Change
     uint16_t flags = 0;               ///< kFallback, kPort
+    uint32_t lblc_expiration = 86400, lblcr_expiration = 86400;  ///< seconds
 };
+
+class Locality;
+class Ranking;
 
 /// One worker's place in one service. Cursor{} is right for a new service (another slot
 /// generation). `worker` may be set to the worker's number, so that workers do not all begin with
@@ -79,6 +85,9 @@ struct Cursor {
     uint32_t backend = kNoBackend;  ///< slot of the last choice
     uint32_t current_weight = 0;    ///< wrr: weight that the next choice must have
     uint32_t worker = 0;
+    uint64_t random = 0;           ///< twos: state of its generator; 0 = not seeded
+    uint64_t service = 0;          ///< lblc, lblcr: names the service in `locality`; not 0
+    Locality* locality = nullptr;  ///< lblc, lblcr: the worker's; without it they are wlc
 };
 static_assert(std::is_trivially_copyable_v<Cursor>);
 
@@ -98,6 +107,11 @@ struct Loads {
     Load (*read)(const void* context, uint32_t backend) = nullptr;
     /// Whether the backend reached its upper threshold; null where there are no thresholds.
     bool (*overloaded)(const void* context, uint32_t backend) = nullptr;
+    /// The service's targets by Scheduler::rank, brought up to date, or null: then the list is
+    /// scanned.
+    const Ranking* ranking = nullptr;
+    /// Where a backend is in the list; anything else if it is not there. Null: it is looked for.
+    uint32_t (*position)(const void* context, uint32_t backend) = nullptr;
 
     Load of(uint32_t backend) const { return read(context, backend); }
     bool is_overloaded(uint32_t backend) const {
@@ -107,21 +121,29 @@ struct Loads {
     bool eligible(const Target& t) const { return t.weight > 0 && !is_overloaded(t.backend); }
 };
 
-/// What hash schedulers look at.
+/// What a new connection brings.
 struct Key {
     Address client{}, virtual_address{};
     uint16_t client_port = 0;  ///< host order
+    uint32_t now = 0;          ///< seconds
 };
 
 struct Scheduler {
     std::string_view name;  ///< as ipvsadm -s and the configuration spell it
     std::string_view help;
     uint32_t table_size = 0;  ///< entries that build() fills
+    bool sparse = false;      ///< build() may leave entries kNoBackend
+    bool weighs = false;      ///< pick() reads loads, also without rank
     /// Control process, on every change; null without a table. `table` has table_size entries,
-    /// `targets` at least one. A service without targets has an empty table.
-    void (*build)(std::span<const Target> targets, std::span<uint32_t> table) = nullptr;
+    /// `targets` at least one, `ends` is where each of them listens. A service without targets has
+    /// an empty table.
+    void (*build)(std::span<const Target> targets, std::span<const Endpoint> ends,
+                  std::span<uint32_t> table) = nullptr;
     /// Worker: the backend slot for one new connection, or kNoBackend. Call choose() instead.
     uint32_t (*pick)(const ServiceView&, Cursor&, const Loads&, const Key&) = nullptr;
+    /// Of an eligible target with a weight: the smallest wins, kOut is out; `shift` is rank_shift()
+    /// of the list's largest weight. Null for schedulers that do not compare loads. See Ranking.
+    uint64_t (*rank)(const Load&, uint32_t weight, uint32_t shift) = nullptr;
     /// What one change does to a cursor; null for schedulers that keep nothing in it.
     void (*on_change)(const Change&, Cursor&) = nullptr;
 };

@@ -1,22 +1,22 @@
 // wlc: the eligible target with the fewest connections for its weight; the first in the list among
-// equals. Quotients are compared by cross-multiplication: a/b < c/d as a*d < c*b.
+// equals.
 
-#include "dataplane/scheduler/rows.h"
+#include "dataplane/scheduler/least.h"
+#include "dataplane/scheduler/ranking.h"
 
 namespace torii::scheduler {
 
+uint64_t wlc_rank(const Load& load, uint32_t weight, uint32_t shift) {
+    return quotient(load.overhead(), weight, shift);
+}
+
+uint32_t least_overhead(const ServiceView& view, const Loads& loads) {
+    if (loads.ranking) return champion(view, *loads.ranking);
+    return least_loaded(view, loads, [](const Load& load) { return load.overhead(); });
+}
+
 uint32_t wlc_pick(const ServiceView& view, Cursor&, const Loads& loads, const Key&) {
-    uint32_t best = kNoBackend;
-    int64_t least = 0, weight = 0;
-    for (const Target& t : view.targets) {
-        if (!loads.eligible(t)) continue;
-        const int64_t overhead = loads.of(t.backend).overhead();
-        if (best != kNoBackend && overhead * weight >= least * int64_t(t.weight)) continue;
-        best = t.backend;
-        least = overhead;
-        weight = t.weight;
-    }
-    return best;
+    return least_overhead(view, loads);
 }
 
 }  // namespace torii::scheduler

@@ -29,7 +29,8 @@ struct NextHop {
     Mac source;
     uint32_t mtu;
     uint8_t resolved;  ///< 0: the neighbour is not (yet) known
-    uint8_t reserved[23];
+    Address local;     ///< what the host sends from on this way; Address{} = it has none
+    uint8_t reserved[7];
 };
 static_assert(sizeof(NextHop) == 64);
 
@@ -74,7 +75,7 @@ struct RoutesHeader {
 };
 inline constexpr uint64_t kRoutesLayout =
     layout_hash({sizeof(RoutesHeader), sizeof(NextHop), sizeof(RouteRecord), sizeof(LocalRecord),
-                 offsetof(NextHop, destination), offsetof(RoutesHeader, next_hops)});
+                 offsetof(NextHop, destination), offsetof(NextHop, local), offsetof(RoutesHeader, next_hops)});
 
 /// The outcome of a lookup. `next_hop` is an index into next_hops; for an unresolved connected
 /// neighbour it is the device's template and `wanted` is the address to resolve.

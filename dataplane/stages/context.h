@@ -6,9 +6,14 @@
 #include <vector>
 
 #include "dataplane/flow/table.h"
+#include "dataplane/flow/tcp_state.h"
+#include "dataplane/scheduler/locality.h"
 #include "dataplane/scheduler/scheduler.h"
 #include "dataplane/shm/counters.h"
 #include "dataplane/shm/events.h"
+#include "dataplane/stages/fragment_table.h"
+#include "dataplane/stages/headers.h"
+#include "dataplane/stages/packet.h"
 #include "dataplane/stages/view.h"
 
 namespace torii::stages {
@@ -37,6 +42,7 @@ struct ServiceState {
     uint32_t slot_generation = 0;  ///< whose state this is; another one starts afresh
     scheduler::Cursor cursor{};
     uint64_t others_at_us = 0;  ///< when the other workers' counts below were last added up
+    uint64_t ranked_in = 0;     ///< serial of the View that its ranking was built for
 };
 
 /// What one worker last saw the others count on a backend, and its overload flag; by backend slot.
@@ -47,17 +53,42 @@ struct BackendState {
     uint32_t upper = 0;  ///< the upper threshold when it was last looked at
     int64_t total = 0;   ///< all workers' connections when they were last looked at; kNotCounted
     int64_t active = 0, inactive = 0;  ///< sums over the other workers
+    uint32_t position = ~0u;           ///< in its service's list, as the ranking has it
+};
+
+/// Where patrol() is.
+struct Patrol {
+    uint64_t serial = 0;   ///< of the View it was last begun for
+    flow::Tick done = 0;   ///< drains that were over by then have been dealt with
+    flow::Tick since = 0;  ///< when it was begun
+    uint32_t at = 0;       ///< the next entry
+    bool under_way = false;
+    bool removed = false;  ///< connections of removed backends end too
 };
 
 /// Everything a worker keeps between bursts outside shared memory. Owned by the worker; never
 /// shared. Sized once: slots beyond the vectors are not scheduled to.
 struct WorkerState {
-    WorkerState(const flow::Seed& table_seed, uint32_t service_slots, uint32_t backend_slots)
-        : seed(table_seed), services(service_slots), backends(backend_slots) {}
+    WorkerState(const flow::Seed& table_seed, uint32_t service_slots, uint32_t backend_slots,
+                uint32_t datagrams)
+        : seed(table_seed),
+          services(service_slots),
+          backends(backend_slots),
+          rank_keys(rank_room(backend_slots)),
+          rank_games(rank_room(backend_slots)),
+          locality(scheduler::Locality::create()),
+          fragments(table_seed, datagrams) {}
+    /// A list's ranking takes less than twice its targets, and two at least.
+    static size_t rank_room(uint32_t backend_slots) { return 2 * size_t(backend_slots) + 2; }
 
     flow::Seed seed;  ///< of the connection table: Table::seed()
     std::vector<ServiceState> services;
     std::vector<BackendState> backends;
+    std::vector<uint64_t> rank_keys;  ///< rankings of all services; see ServiceRuntime::rank_at
+    std::vector<uint32_t> rank_games;
+    scheduler::Locality locality;
+    Patrol patrol;
+    FragmentTable fragments;
     uint32_t ending = ~0u;        ///< slot of a connection that has ended and still counts
     TokenBucket icmp{1000, 50};   ///< ICMP errors made here (Linux: icmp_msgs_per_sec, _burst)
     TokenBucket wanted{200, 64};  ///< neighbour_wanted events
@@ -67,12 +98,13 @@ struct WorkerState {
     uint64_t full_looked_us = 0;
 };
 
-/// What a burst can hold besides requests and replies of known NAT connections. Whoever first knows
-/// of such a packet says so in Context::found; the stages for it are left out of other bursts.
+/// What a burst can hold besides requests and replies of known connections. Whoever first knows
+/// of such a packet says so in Context::found; the steps for it are left out of other bursts.
 enum Found : uint8_t {
     kIcmpErrors = 1,
-    kUnknown = 2,  ///< packets of a service, but of no connection
-    kNotNat = 4,
+    kUnknown = 2,         ///< packets of a service, but of no connection
+    kFirstFragments = 8,  ///< of datagrams in pieces, which settle_fragments() tells about
+    kBegun = 4,           ///< a packet that has begun a connection
 };
 
 /// One burst's surroundings. Cheap to make; valid for one call.
@@ -86,6 +118,25 @@ struct Context {
     uint64_t now_us;         ///< CLOCK_MONOTONIC or BOOTTIME in microseconds, never going back
     shm::EventRing* events;  ///< this worker's ring, or nullptr
     uint8_t found = 0;       ///< bits of Found, of the burst under way
+    flow::Deadlines deadlines{view.services.header->timeouts, now};
+};
+
+/// What one step of a pass notes for the next ones, about one packet: values that are in registers
+/// then. Made anew in every pass, from the packet.
+struct Notes {
+    Notes(const Context& c, const Packet& p)
+        : reply(p.direction == Direction::reply),
+          tcp(p.protocol == wire::kTcp),
+          nat(p.nat),
+          cell(&c.flows.head(p.entry)),
+          backend_hop(c.view.next_hop_of(p.backend)) {}
+
+    bool reply, tcp;
+    bool nat;                           ///< the connection is forwarded by NAT
+    flow::Head* cell;                   ///< of p.entry; not to be looked at if that is flow::kNone
+    uint64_t word = 0;                  ///< of the cell, when look_up() found it live
+    uint32_t backend_hop;               ///< next hop of the backend, or kNoNextHop
+    const shm::NextHop* hop = nullptr;  ///< where the packet leaves
 };
 
 }  // namespace torii::stages

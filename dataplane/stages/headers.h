@@ -34,6 +34,11 @@ struct [[gnu::packed]] Ipv6 {  // RFC 8200
     uint8_t next_header, hop_limit;
     uint8_t source[16], destination[16];
 };
+struct [[gnu::packed]] Fragment6 {  // RFC 8200 4.5
+    uint8_t next_header, reserved;
+    uint16_t offset_more;
+    uint32_t id;
+};
 struct [[gnu::packed]] Tcp {  // RFC 9293
     uint16_t source_port, destination_port;
     uint32_t sequence, acknowledgment;

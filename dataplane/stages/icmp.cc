@@ -2,52 +2,12 @@
 // tells the connection; NAT translates outside and inside (RFC 5508 4.2).
 
 #include "dataplane/stages/checksum.h"
-#include "dataplane/stages/extensions.h"
 #include "dataplane/stages/headers.h"
+#include "dataplane/stages/icmp_quote.h"
 #include "dataplane/stages/stages.h"
 
 namespace torii::stages {
 namespace {
-
-// The quoted packet, as far as it is there.
-struct Quote {
-    uint16_t l3 = 0, l4 = 0;  // offsets from the frame's start
-    uint16_t room = 0;        // quoted bytes from l4 on, at least 4: the ports
-    uint8_t protocol = 0;
-    uint16_t source_port = 0, destination_port = 0;  // raw
-};
-
-bool ports_of(const Packet& p, Quote& q) {
-    const uint32_t end = uint32_t(p.l3) + p.l3_length;
-    if ((q.protocol != wire::kTcp && q.protocol != wire::kUdp) || q.l4 + 4u > end) return false;
-    q.room = uint16_t(end - q.l4);
-    const auto* udp = p.at<wire::Udp>(q.l4);
-    q.source_port = udp->source_port;
-    q.destination_port = udp->destination_port;
-    return true;
-}
-
-bool read_quote(const Packet& p, Quote& q) {
-    q.l3 = uint16_t(p.l4 + sizeof(wire::Icmp));
-    const uint32_t room = uint32_t(p.l3) + p.l3_length - q.l3;
-    if (p.ipv6) {
-        if (room < sizeof(wire::Ipv6) || p.at<uint8_t>(q.l3)[0] >> 4 != 6) return false;
-        const Chain chain = walk_extensions(p.data + q.l3, room);
-        if (chain.verdict != Verdict::open || chain.later_fragment) return false;
-        q.protocol = chain.protocol;
-        q.l4 = uint16_t(q.l3 + chain.offset);
-        return ports_of(p, q);
-    }
-    if (room < sizeof(wire::Ipv4)) return false;
-    const auto* ip = p.at<wire::Ipv4>(q.l3);
-    const uint32_t header = uint32_t(ip->version_ihl & 15) * 4;
-    if (ip->version_ihl >> 4 != 4 || header < sizeof(wire::Ipv4) || header > room ||
-        (ip->fragment & wire::kOffset))
-        return false;
-    q.protocol = ip->protocol;
-    q.l4 = uint16_t(q.l3 + header);
-    return ports_of(p, q);
-}
 
 // A quoted packet goes the other way: what the client sent the error about came from the virtual
 // address, what the server sent it about came from the client. An error that is not addressed to
@@ -82,29 +42,21 @@ uint32_t find_quoted6(Context& c, Packet& p, const Quote& q) {
                                q.destination_port);
 }
 
-bool icmp_checksum_ok(const Packet& p) {
-    const uint32_t length = uint32_t(p.l3) + p.l3_length - p.l4;
-    const uint64_t seed =
-        p.ipv6 ? pseudo6(p.at<wire::Ipv6>(p.l3)->source, length, wire::kIcmpv6) : 0;
-    return checksum_ok(p.data + p.l4, length, seed);
-}
-
 void relate_one(Context& c, Packet& p) {
     Quote q;
     p.entry = flow::kNone;
     if (read_quote(p, q)) p.entry = p.ipv6 ? find_quoted6(c, p, q) : find_quoted4(c, p, q);
+    if (p.entry == flow::kNone && answer_tunnel_error(c, p)) return;
     if (p.entry == flow::kNone)
         return p.close(c.view.services.is_vip(destination_of(p)) ? Verdict::kernel_no_connection
                                                                  : Verdict::kernel_not_ours);
     if (!icmp_checksum_ok(p)) return p.close(Verdict::drop_bad_checksum);
     const flow::Head& head = c.flows.head(p.entry);
-    const auto* backend = c.view.services.backend(head.backend, head.backend_generation);
-    if (!backend) return p.close(Verdict::drop_backend_gone);
+    if (!c.view.backend(head.backend, head.backend_generation))
+        return p.close(Verdict::drop_backend_gone);
     p.backend = head.backend;
-    p.service = backend->service;
     p.service_slot = head.service_slot;
     p.nat = head.forward == uint8_t(shm::Forward::nat);
-    if (!p.nat) c.found |= kNotNat;
 }
 
 // The quoted packet's own checksum follows its addresses and port, as far as it was quoted.
@@ -163,11 +115,9 @@ void translate6(Context& c, Packet& p, const Quote& q) {
 
 }  // namespace
 
-void relate_icmp(Context& c, std::span<Packet> burst) {
-    each_open(burst, [&](Packet& p) {
-        if (p.is_icmp_error) [[unlikely]]
-            relate_one(c, p);
-    });
+bool relate_icmp(Context& c, Packet& p, Notes&) {
+    if (p.is_icmp_error) relate_one(c, p);
+    return p.verdict == Verdict::open;
 }
 
 void translate_icmp(Context& c, Packet& p) {

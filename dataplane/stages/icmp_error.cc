@@ -11,10 +11,10 @@ namespace {
 
 constexpr uint16_t kLargest4 = 576, kLargest6 = 1280;
 
-// RFC 1812 4.3.2.7, RFC 4443 2.4(e): never about an ICMP error, a fragment, or what was sent to
-// many.
+// RFC 1812 4.3.2.7, RFC 4443 2.4(e): never about an ICMP error, a fragment but the first, or what
+// was sent to many.
 bool allowed(const Packet& p) {
-    return !p.is_icmp_error && !p.is_fragment && !(p.at<wire::Ethernet>(0)->destination[0] & 1);
+    return !p.is_icmp_error && !p.later_fragment && !(p.at<wire::Ethernet>(0)->destination[0] & 1);
 }
 
 // Makes room for `header` bytes between the link header and the quoted packet, of which `quoted`
@@ -90,11 +90,15 @@ bool write6(Packet& p, const IcmpAnswer& a, const Address& source) {
 
 }  // namespace
 
+bool write_error(Context& c, Packet& p, const IcmpAnswer& a, const Address& source) {
+    if (!(p.ipv6 ? write6(p, a, source) : write4(c, p, a, source))) return false;
+    p.l3_length = uint16_t(p.length - p.l3);
+    return true;
+}
+
 void answer(Context& c, Packet& p, const IcmpAnswer& a, const Address& source) {
     if (!allowed(p) || !c.state.icmp.take(c.now_us)) return p.close(a.suppressed);
-    if (!(p.ipv6 ? write6(p, a, source) : write4(c, p, a, source)))
-        return p.close(Verdict::drop_no_memory);
-    p.l3_length = uint16_t(p.length - p.l3);
+    if (!write_error(c, p, a, source)) return p.close(Verdict::drop_no_memory);
     swap_macs(p);
     p.out_port = p.in_port;
     p.close(a.sent);

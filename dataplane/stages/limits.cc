@@ -1,8 +1,7 @@
-// limits: what may not go on because it has travelled too far or is too big for the next link.
-// Looked at before anything is rewritten, because the sender must recognise its packet in the
-// answer.
+// The answers to what limits.h lets go no further.
 
-#include "dataplane/stages/headers.h"
+#include "dataplane/stages/limits.h"
+
 #include "dataplane/stages/stages.h"
 
 namespace torii::stages {
@@ -19,27 +18,34 @@ void refuse(Context& c, Packet& p, const IcmpAnswer& what) {
     answer(c, p, what, port_address(c.view, p, virtual_address(c, p)));
 }
 
-void too_big(Context& c, Packet& p, uint32_t mtu) {
-    // Without "don't fragment" the packet would have to be cut up, and an answer would be wrong.
-    if (!p.ipv6 && !(p.at<wire::Ipv4>(p.l3)->fragment & wire::kDontFragment))
-        return p.close(Verdict::drop_too_big);
-    IcmpAnswer what = kTooBig;
-    what.mtu = uint16_t(std::min<uint32_t>(mtu, 0xffff));
-    refuse(c, p, what);
+// There is no answer about an ICMP error: IPv4 cuts it up whatever it says. So it does with what a
+// tunnel carries that says nothing about path MTUs. (LVS: ensure_mtu_is_adequate)
+bool may_be_cut(const Context& c, const Packet& p) {
+    if (p.ipv6) return false;
+    if (!p.nat && is_tunnelled(c, p)) {
+        if (!c.view.services.backends[p.backend].address.is_v4()) return false;  // IPv6 outside
+        if (c.view.services.header->behaviour.pmtu_disc == 0) return true;
+    }
+    return p.is_icmp_error || !detail::dont_fragment(p);
 }
 
 }  // namespace
 
-void check_limits(Context& c, std::span<Packet> burst) {
-    each_open(burst, [&](Packet& p) {
-        const uint8_t ttl =
-            p.ipv6 ? p.at<wire::Ipv6>(p.l3)->hop_limit : p.at<wire::Ipv4>(p.l3)->ttl;
-        if (ttl <= 1) [[unlikely]]
-            return refuse(c, p, kTimeExceeded);
-        const uint32_t mtu = c.view.routes.next_hops[p.next_hop].mtu;
-        if (p.l3_length > mtu && mtu != 0) [[unlikely]]
-            too_big(c, p, mtu);
-    });
+namespace detail {
+
+void used_up(Context& c, Packet& p) { refuse(c, p, kTimeExceeded); }
+
+bool too_big(Context& c, Packet& p, uint32_t mtu) {
+    if (may_be_cut(c, p)) {
+        p.cut_to = uint16_t(c.view.routes.next_hops[p.next_hop].mtu);  // with the tunnel's headers
+        return true;
+    }
+    if (!dont_fragment(p)) return p.close(Verdict::drop_too_big), false;
+    IcmpAnswer what = kTooBig;
+    what.mtu = uint16_t(mtu);  // less than the packet's length
+    refuse(c, p, what);
+    return false;
 }
 
+}  // namespace detail
 }  // namespace torii::stages

@@ -13,6 +13,8 @@ namespace torii::stages {
 
 enum class Direction : uint8_t { request, reply };
 
+inline constexpr uint16_t kNobody = 0xffff;
+
 /// One packet in a burst. The adapter sets data, length, headroom, tailroom, in_port and owner; the
 /// stages set the rest. A stage may move `data` down into the headroom and change `length` within
 /// headroom and tailroom; the adapter carries both back into its buffer before transmission.
@@ -25,19 +27,20 @@ struct Packet {
 
     Verdict verdict = Verdict::open;
     bool ipv6 = false;
-    bool is_fragment = false;    ///< any fragment, the first included
-    bool is_icmp_error = false;  ///< a well-formed ICMP(v6) error; l4 is the ICMP header
-    uint8_t protocol = 0;        ///< of the upper layer, after extension headers
-    uint8_t tcp_flags = 0;       ///< TCP only
+    bool is_fragment = false;     ///< any fragment, the first included
+    bool later_fragment = false;  ///< a fragment but the first: l4 is data, there are no ports
+    bool is_icmp_error = false;   ///< a well-formed ICMP(v6) error; l4 is the ICMP header
+    uint8_t protocol = 0;         ///< of the upper layer, after extension headers
+    uint8_t tcp_flags = 0;        ///< TCP; what stands for them of SCTP (sctp.h)
     Direction direction = Direction::request;
-    bool held = false;                 ///< rewritten, waits for its neighbour; the adapter keeps it
-    bool nat = false;                  ///< of a connection forwarded by NAT
+    bool held = false;  ///< rewritten, waits for its neighbour: the adapter keeps it; or set aside
+    bool nat = false;   ///< of a connection forwarded by NAT
     Verdict intended = Verdict::open;  ///< what it becomes when it is sent
 
     uint16_t l3 = 0, l4 = 0;  ///< offsets from `data`, valid once parse() has run
     uint16_t l3_length = 0;   ///< bytes from l3 to the end of the IP packet (padding excluded)
     uint16_t ip_bytes = 0;    ///< l3_length as it came
-    be16 source_port, destination_port;  ///< TCP and UDP
+    be16 source_port, destination_port;  ///< TCP, UDP and SCTP
 
     uint64_t hash = 0;       ///< of (protocol, client address, client port) on the side at hand
     uint32_t entry = ~0u;    ///< connection, or ~0u
@@ -48,6 +51,9 @@ struct Packet {
     uint32_t next_hop = ~0u;      ///< index into Routes::next_hops, or ~0u
     uint16_t out_port = 0xffff;   ///< dataplane port it leaves by
     uint16_t vlan = 0;            ///< VLAN id it came with; 0 = untagged
+    uint16_t cut_to = 0;          ///< the adapter sends it in pieces of so many bytes; 0 = whole
+    uint16_t give_to = kNobody;   ///< set aside for this worker, which the adapter gives it to
+    uint32_t datagram = ~0u;      ///< of a fragment: its place in the worker's FragmentTable
     void* owner = nullptr;        ///< the adapter's handle; stages never look at it
 
     template <class T>

@@ -1,11 +1,14 @@
 // schedule: a backend and a connection for whoever has none yet (LVS: ip_vs_schedule). Without an
 // eligible backend the client is told at once, with ICMP port unreachable, for TCP as well.
 
-#include "dataplane/flow/tcp_state.h"
 #include "dataplane/scheduler/consistent.h"
+#include "dataplane/stages/affinity.h"
+#include "dataplane/stages/forward_nat.h"
 #include "dataplane/stages/headers.h"
+#include "dataplane/stages/limits.h"
 #include "dataplane/stages/pick.h"
 #include "dataplane/stages/stages.h"
+#include "dataplane/stages/step.h"
 
 namespace torii::stages {
 namespace {
@@ -13,9 +16,17 @@ namespace {
 constexpr uint64_t kFullMemory = 60'000'000;  // stateless flows may still be under way, us
 constexpr uint64_t kFullLook = 1'000;         // how often the other workers are asked, us
 
-// Only a SYN begins a TCP connection; SYN with ACK does too, as in LVS (tcp_conn_schedule).
-bool begins(const Packet& p) {
-    return p.protocol != wire::kTcp || (p.tcp_flags & (wire::kSyn | wire::kRst)) == wire::kSyn;
+// Only a SYN begins a TCP connection; SYN with ACK does too, as in LVS (tcp_conn_schedule); with
+// sloppy_tcp everything but a reset does. Of SCTP an INIT does, or all but an ABORT (sctp_flags()).
+// FTP servers' data connections are never begun from here.
+bool begins(const Context& c, const Packet& p) {
+    if (p.protocol == wire::kUdp) return true;
+    const bool tcp = p.protocol == wire::kTcp;
+    if (tcp && p.source_port == be16::from_host(20)) return false;
+    const shm::Behaviour& how = c.view.services.header->behaviour;
+    const bool sloppy = (tcp ? how.sloppy_tcp : how.sloppy_sctp) != 0;
+    const uint8_t asked = sloppy ? wire::kRst : wire::kSyn | wire::kRst;
+    return (p.tcp_flags & asked) == (sloppy ? 0 : wire::kSyn);
 }
 
 // Whether some worker has found the table full within the last minute.
@@ -45,26 +56,31 @@ bool forward_stateless(Context& c, Packet& p) {
     p.backend = slot;
     p.service_slot = slot_of(c.view, p);
     p.intended = Verdict::stateless;
-    c.found |= kNotNat;
     c.counters.worker(c.worker).table_stateless.add(1);
     return true;
 }
 
-flow::NewEntry entry_for(Context& c, const Packet& p, uint32_t slot) {
-    const shm::BackendRecord& backend = c.view.services.backends[slot];
-    const shm::Timeouts& timeouts = c.view.services.header->timeouts;
+flow::NewEntry entry_for(Context& c, const Packet& p, const Choice& choice) {
+    const shm::BackendRecord& backend = c.view.services.backends[choice.slot];
     flow::NewEntry e;
-    e.tuple = {source_of(p),       destination_of(p), backend.address,     p.source_port,
-               p.destination_port, backend.port,      Protocol(p.protocol)};
-    e.backend = slot;
+    e.tuple = {source_of(p),
+               destination_of(p),
+               backend.address,
+               p.source_port,
+               p.destination_port,
+               backend_port(c.view.services.services[p.service], backend, p.destination_port),
+               Protocol(p.protocol)};
+    e.backend = choice.slot;
+    e.control = choice.control;
     e.backend_generation = backend.generation;
     e.service_slot = slot_of(c.view, p);
     e.forward = backend.forward;
     // LVS makes it with state NONE and runs the state machine for the same packet.
     flow::Word w{flow::Phase::live, 0, flow::kInactive, 0};
     if (backend.forward != shm::Forward::nat) w.flags |= flow::kNoOutput;
-    w = flow::Word::unpack(
-        flow::step(w.pack(), p.protocol == wire::kTcp, false, p.tcp_flags, timeouts, c.now));
+    // The first reply of UDP then changes the word, and with it the template (assure()).
+    if (choice.control != flow::kNone && p.protocol == wire::kUdp) w.flags |= flow::kNoOutput;
+    w = flow::Word::unpack(next_word(c, p, false, w.pack()));
     e.state = w.state;
     e.flags = w.flags;
     e.expiry = w.expiry;
@@ -84,9 +100,11 @@ bool join(Context& c, Packet& p) {
 }
 
 // False if another worker's connection was found instead, and had just ended.
-bool begin(Context& c, Packet& p, uint32_t slot) {
+bool begin(Context& c, Packet& p, const Choice& choice) {
+    const uint32_t slot = choice.slot;
     const shm::Forward forward = c.view.services.backends[slot].forward;
-    const auto made = c.flows.insert(entry_for(c, p, slot), p.hash, c.now);
+    const auto made = c.flows.insert(entry_for(c, p, choice), p.hash, c.now);
+    if (!made.created) give_up(c, choice);
     if (made.entry == flow::kFull) return table_full(c, p, forward), true;
     shm::WorkerCounters& own = c.counters.worker(c.worker);
     if (made.recycled) own.table_recycled.add(1);
@@ -97,31 +115,64 @@ bool begin(Context& c, Packet& p, uint32_t slot) {
     p.backend = slot;
     p.service_slot = slot_of(c.view, p);
     p.nat = forward == shm::Forward::nat;
-    if (!p.nat) c.found |= kNotNat;
     return true;
 }
 
-void schedule_one(Context& c, Packet& p, bool& inserted) {
+bool is_one_packet(const Context& c, const Packet& p) {
+    return p.protocol == wire::kUdp &&
+           (c.view.services.services[p.service].flags & shm::kOnePacket);
+}
+
+// Whether check_limits() will let the packet pass: what it answers must not be rewritten before.
+bool passes_limits(const Context& c, const Packet& p, uint32_t slot) {
+    const uint8_t ttl = p.ipv6 ? p.at<wire::Ipv6>(p.l3)->hop_limit : p.at<wire::Ipv4>(p.l3)->ttl;
+    const uint32_t hop = c.view.next_hop_of(slot);
+    if (hop == shm::kNoNextHop) return false;
+    const uint32_t mtu = c.view.routes.next_hops[hop].mtu;
+    return ttl > 1 && (mtu == 0 || p.l3_length <= mtu || !detail::dont_fragment(p));
+}
+
+// One-packet scheduling: the packet is a connection of its own that ends with it, and has no entry.
+// NAT is done here, by a cell that nobody else sees; the time to live is left to forward_dr().
+void send_once(Context& c, Packet& p, const Choice& choice) {
+    give_up(c, choice);
+    const uint32_t slot = choice.slot;
+    const shm::BackendRecord& backend = c.view.services.backends[slot];
+    p.backend = slot;
+    p.service_slot = slot_of(c.view, p);
+    if (p.service_slot < c.counters.header().service_slots)
+        c.counters.services(c.worker)[p.service_slot].connections.add(1);
+    if (slot < c.counters.header().backend_slots)
+        c.counters.backends(c.worker)[slot].connections.add(1);
+    if (backend.forward != shm::Forward::nat || !passes_limits(c, p, slot)) return;
+    translate_once(c, p, backend.address,
+                   backend_port(c.view.services.services[p.service], backend, p.destination_port));
+    p.intended = Verdict::nat_request;
+}
+
+void schedule_one(Context& c, Packet& p) {
     // A packet earlier in this burst may have begun the same connection.
-    if (inserted && (p.entry = find_request(c, p)) != flow::kNone && join(c, p)) return;
-    if (!begins(p)) {
+    if ((c.found & kBegun) && (p.entry = find_request(c, p)) != flow::kNone && join(c, p)) return;
+    if (!begins(c, p)) {
         if (!full_lately(c) || !forward_stateless(c, p)) p.close(Verdict::kernel_no_connection);
         return;
     }
-    const uint32_t slot = pick(c, p);
-    if (slot == scheduler::kNoBackend) return answer(c, p, kPortUnreachable, destination_of(p));
-    inserted = true;
-    if (!begin(c, p, slot) && !begin(c, p, slot)) p.close(Verdict::drop_table_full);
+    for (int tries = 0; tries < 2; ++tries) {
+        const Choice choice = choose_backend(c, p);
+        if (choice.slot == scheduler::kNoBackend)
+            return answer(c, p, kPortUnreachable, destination_of(p));
+        if (is_one_packet(c, p)) return send_once(c, p, choice);
+        c.found |= kBegun;
+        if (begin(c, p, choice)) return;
+    }
+    p.close(Verdict::drop_table_full);
 }
 
 }  // namespace
 
-void schedule(Context& c, std::span<Packet> burst) {
-    bool inserted = false;
-    each_open(burst, [&](Packet& p) {
-        if (p.entry == flow::kNone && !p.is_icmp_error) [[unlikely]]
-            schedule_one(c, p, inserted);
-    });
+bool schedule(Context& c, Packet& p, Notes&) {
+    if (p.entry == flow::kNone && !p.is_icmp_error) schedule_one(c, p);
+    return p.verdict == Verdict::open;
 }
 
 }  // namespace torii::stages

@@ -6,8 +6,10 @@
 #include <cstdint>
 
 #include "dataplane/flow/sctp_state.h"
+#include "dataplane/stages/context.h"
 #include "dataplane/stages/crc32c.h"
 #include "dataplane/stages/headers.h"
+#include "dataplane/stages/packet.h"
 
 namespace torii::stages {
 
@@ -76,5 +78,22 @@ inline bool sctp_set_ports(std::byte* sctp, size_t length, uint16_t source, uint
     std::memcpy(sctp, &after, sizeof after);
     return true;
 }
+
+/// An event in the place of TCP's flags: an INIT begins a connection as a SYN does, an ABORT as
+/// little as a reset.
+constexpr uint8_t sctp_flags(flow::SctpEvent e) {
+    const uint8_t like = e == flow::SctpEvent::init    ? wire::kSyn
+                         : e == flow::SctpEvent::abort ? wire::kRst
+                                                       : uint8_t(0);
+    return uint8_t(uint8_t(e) << 4 | like);
+}
+constexpr flow::SctpEvent sctp_event_in(uint8_t flags) { return flow::SctpEvent(flags >> 4); }
+
+/// parse() of an SCTP packet: ports and event. Its checksum is verified where it changes.
+Verdict parse_sctp(Packet&, const std::byte* sctp, uint32_t length);
+
+/// NAT of the ports and checksum (which covers no addresses). False, and nothing changed, if the
+/// checksum was wrong.
+bool translate_sctp(Context&, Packet&);
 
 }  // namespace torii::stages

@@ -1,46 +1,23 @@
 #pragma once
-// The stages, in the order in which pipeline.cc calls them. Each is a free function over a burst
-// that looks only at packets no earlier stage has closed, and closes those it has the last word on.
-
-#include <span>
+// The stages are steps: functions for one packet that no earlier step has closed. They close what
+// they have the last word on, and return whether the packet goes on to the next step. pipeline.cc
+// has the order. What every packet comes to is inline, in parse.h, classify.h, track.h, next_hop.h,
+// limits.h, forward_nat.h and forward_dr.h; here is what only some come to, and what steps share.
 
 #include "dataplane/stages/context.h"
 #include "dataplane/stages/packet.h"
 
 namespace torii::stages {
 
-/// Bytes -> offsets, protocol, ports. Closes what is malformed (drop_truncated, drop_bad_header,
-/// drop_bad_checksum) and what torii does not balance (kernel_other).
-void parse(std::span<Packet>);
-
-/// Finds the connection of every packet, or else its service. Closes martians, fragments and what
-/// is not torii's.
-void classify(Context&, std::span<Packet>);
+/// For what the steps of known connections have left open: not what only waits for its neighbour.
+inline bool others(Context&, Packet& p, Notes&) { return !p.held; }
 
 /// ICMP errors (RFC 792, RFC 4443) about connections: finds the connection of the packet quoted
 /// inside. The others are the kernel's.
-void relate_icmp(Context&, std::span<Packet>);
-
-/// Runs the state machine of known connections; a SYN on one that has ended makes it unknown.
-void track(Context&, std::span<Packet>);
+bool relate_icmp(Context&, Packet&, Notes&);
 
 /// Gives packets of a service that belong to no connection a backend and a connection.
-void schedule(Context&, std::span<Packet>);
-
-/// Sets the next hop: of the backend for requests, of the client for replies.
-void find_next_hop(Context&, std::span<Packet>);
-
-/// Time to live and MTU; answers what goes no further.
-void check_limits(Context&, std::span<Packet>);
-
-/// NAT: addresses, ports and checksums, both directions. ICMP errors: see translate_icmp().
-void forward_nat(Context&, std::span<Packet>);
-
-/// Direct routing: nothing but the time to live.
-void forward_dr(Context&, std::span<Packet>);
-
-/// Ethernet addresses, VLAN tag and port; sets the verdict, or holds the packet.
-void send(Context&, std::span<Packet>);
+bool schedule(Context&, Packet&, Notes&);
 
 // What the stages share.
 
@@ -53,8 +30,8 @@ Address destination_of(const Packet&);
 
 /// The connection this packet is a request of, by p.hash; flow::kNone if there is none.
 uint32_t find_request(const Context&, const Packet&);
-/// track() for one packet whose connection is known.
-void follow(Context&, Packet&);
+/// track() for callers that are not on every packet's path.
+bool follow(Context&, Packet&);
 
 /// Which packet an ICMP error torii makes is about, and what it says.
 struct IcmpAnswer {
@@ -71,15 +48,26 @@ inline constexpr IcmpAnswer kTooBig{
 /// Turns the packet into an ICMP error to its sender, from `source`, and closes it.
 void answer(Context&, Packet&, const IcmpAnswer&, const Address& source);
 
+/// The same without rate limit and link header: the packet becomes the ICMP error. False if there
+/// is no room for it.
+bool write_error(Context&, Packet&, const IcmpAnswer&, const Address& source);
+
+/// An ICMP error, of no connection itself, about a packet that torii has sent through a tunnel:
+/// becomes an error to the client about the packet inside (or is closed), of that connection.
+/// False, and nothing changed but p.hash, if it is none.
+bool answer_tunnel_error(Context&, Packet&);
+
+/// Puts the tunnel's headers in front of a packet whose time to live has been taken care of. False
+/// if it was closed.
+bool forward_tunnel(Context&, Packet&);
+
 /// The address that this port's ICMP errors come from; `otherwise` if the port has none.
 Address port_address(const View&, const Packet&, const Address& otherwise);
 
+/// Gives a request that has no entry its server's address and port; not the time to live.
+void translate_once(Context&, Packet&, const Address& backend, be16 port);
+
 /// Rewrites an ICMP error of a NAT connection, outside and inside, with whole checksums.
 void translate_icmp(Context&, Packet&);
-
-/// One packet's next hop by the context's view; false (and closed) if there is none.
-bool choose_next_hop(Context&, Packet&);
-/// send() for one packet.
-void send_one(Context&, Packet&);
 
 }  // namespace torii::stages

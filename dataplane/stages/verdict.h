@@ -17,6 +17,7 @@ enum class Verdict : uint8_t {
     nat_request,
     nat_reply,
     direct,
+    tunnel,
     stateless,
     icmp_related,
     // answered with an ICMP error made here
@@ -27,12 +28,19 @@ enum class Verdict : uint8_t {
     kernel_not_ours,
     kernel_no_connection,
     kernel_other,
+    kernel_local,
     // dropped
     drop_truncated,
     drop_bad_header,
     drop_bad_checksum,
     drop_martian,
-    drop_fragment,
+    drop_fragment_tiny,
+    drop_fragment_length,
+    drop_fragment_overlap,
+    drop_fragment_duplicate,
+    drop_fragment_refused,
+    drop_fragment_timeout,
+    drop_fragment_full,
     drop_no_backend,
     drop_backend_gone,
     drop_ttl,
@@ -41,9 +49,12 @@ enum class Verdict : uint8_t {
     drop_no_route,
     drop_no_neighbour,
     drop_no_port,
+    drop_no_source,
     drop_tx_full,
     drop_no_memory,
     drop_no_kernel,
+    // a fragment that is not done with
+    aside,
     kCount
 };
 
@@ -64,6 +75,8 @@ inline constexpr std::array kVerdicts = {
                 "a NAT backend's reply, sent to its client"},
     VerdictInfo{Verdict::direct, Outcome::forwarded, "direct",
                 "sent to a backend by direct routing"},
+    VerdictInfo{Verdict::tunnel, Outcome::forwarded, "tunnel",
+                "sent to a backend through a tunnel"},
     VerdictInfo{Verdict::stateless, Outcome::forwarded, "stateless",
                 "sent to a backend by consistent hash, without an entry, because the connection "
                 "table is full"},
@@ -83,22 +96,40 @@ inline constexpr std::array kVerdicts = {
                 "local stack)"},
     VerdictInfo{Verdict::kernel_other, Outcome::kernel, "kernel_other",
                 "not IP, or a protocol that torii does not balance"},
+    VerdictInfo{Verdict::kernel_local, Outcome::kernel, "kernel_local",
+                "for a backend that is this machine itself"},
     VerdictInfo{Verdict::drop_truncated, Outcome::dropped, "drop_truncated",
                 "ends before its headers do"},
     VerdictInfo{Verdict::drop_bad_header, Outcome::dropped, "drop_bad_header",
                 "header lengths or fields contradict each other"},
     VerdictInfo{Verdict::drop_bad_checksum, Outcome::dropped, "drop_bad_checksum",
-                "IPv4 header or ICMP checksum is wrong"},
+                "IPv4 header, ICMP or (where ports change) SCTP checksum is wrong"},
     VerdictInfo{Verdict::drop_martian, Outcome::dropped, "drop_martian",
                 "a source address that no host may use"},
-    VerdictInfo{Verdict::drop_fragment, Outcome::dropped, "drop_fragment",
-                "an IP fragment of a service's traffic"},
+    VerdictInfo{Verdict::drop_fragment_tiny, Outcome::dropped, "drop_fragment_tiny",
+                "a first fragment without the whole transport header (RFC 1858, RFC 7112)"},
+    VerdictInfo{Verdict::drop_fragment_length, Outcome::dropped, "drop_fragment_length",
+                "a fragment that is empty, of an odd length with more to follow, or ends beyond "
+                "65535 bytes"},
+    VerdictInfo{Verdict::drop_fragment_overlap, Outcome::dropped, "drop_fragment_overlap",
+                "a fragment that overlaps another one, or contradicts where the datagram ends: the "
+                "datagram is refused from there on (RFC 5722)"},
+    VerdictInfo{Verdict::drop_fragment_duplicate, Outcome::dropped, "drop_fragment_duplicate",
+                "a fragment whose bytes have all been there already"},
+    VerdictInfo{Verdict::drop_fragment_refused, Outcome::dropped, "drop_fragment_refused",
+                "a fragment whose datagram was refused because of another one, or whose connection "
+                "has ended"},
+    VerdictInfo{Verdict::drop_fragment_timeout, Outcome::dropped, "drop_fragment_timeout",
+                "a fragment whose first one did not come within two seconds"},
+    VerdictInfo{Verdict::drop_fragment_full, Outcome::dropped, "drop_fragment_full",
+                "a fragment that had to give way: too many were held, or too many datagrams were "
+                "in pieces, of its source or of all"},
     VerdictInfo{Verdict::drop_no_backend, Outcome::dropped, "drop_no_backend",
                 "no usable backend, and the ICMP answer was over its rate limit"},
     VerdictInfo{Verdict::drop_backend_gone, Outcome::dropped, "drop_backend_gone",
                 "the connection's backend was removed"},
     VerdictInfo{Verdict::drop_ttl, Outcome::dropped, "drop_ttl",
-                "TTL used up, and the ICMP answer was over its rate limit"},
+                "TTL used up, and no ICMP answer was allowed or it was over its rate limit"},
     VerdictInfo{Verdict::drop_too_big, Outcome::dropped, "drop_too_big",
                 "larger than the next hop's MTU, and the ICMP answer was over its rate limit"},
     VerdictInfo{Verdict::drop_table_full, Outcome::dropped, "drop_table_full",
@@ -109,6 +140,8 @@ inline constexpr std::array kVerdicts = {
                 "the next hop did not answer in time, or too many packets waited for it"},
     VerdictInfo{Verdict::drop_no_port, Outcome::dropped, "drop_no_port",
                 "the route leaves by an interface that is no port of the dataplane"},
+    VerdictInfo{Verdict::drop_no_source, Outcome::dropped, "drop_no_source",
+                "the host has no address of the tunnel's family on the way to the backend"},
     VerdictInfo{Verdict::drop_tx_full, Outcome::dropped, "drop_tx_full",
                 "the port's transmit queue was full"},
     VerdictInfo{Verdict::drop_no_memory, Outcome::dropped, "drop_no_memory",
@@ -117,6 +150,8 @@ inline constexpr std::array kVerdicts = {
         Verdict::drop_no_kernel, Outcome::dropped, "drop_no_kernel",
         "for the kernel, but the port has no way into it or the way was full (what the kernel "
         "itself refuses afterwards counts as handed over, and is logged)"},
+    VerdictInfo{Verdict::aside, Outcome::none, "aside",
+                "a fragment that waits for the first one, or is another worker's (never exported)"},
 };
 
 static_assert(

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "dataplane/scheduler/ranking.h"
+
 namespace torii::stages {
 namespace {
 
@@ -32,6 +34,8 @@ Result<ServiceRuntime> runtime_of(const shm::Services& s, const shm::ServiceReco
     out.view.max_weight = r.max_weight;
     out.view.gcd = r.gcd;
     out.view.flags = r.scheduler_flags;
+    out.view.lblc_expiration = s.header->behaviour.lblc_expiration;
+    out.view.lblcr_expiration = s.header->behaviour.lblcr_expiration;
     if (!scheduler::well_formed(*out.scheduler, out.view))
         return refuse(fmt::format("service {} has weights or a table that do not fit its list", i));
     out.consistent = s.section<uint32_t>(r.consistent);
@@ -39,13 +43,57 @@ Result<ServiceRuntime> runtime_of(const shm::Services& s, const shm::ServiceReco
         if (t.backend >= s.backends.size() || !s.backends[t.backend].present ||
             s.backends[t.backend].service != i)
             return refuse(fmt::format("service {} lists a backend that is not its own", i));
+    const bool limited = std::ranges::any_of(
+        out.view.targets, [&](const auto& t) { return s.backends[t.backend].upper != 0; });
+    out.weighs = limited || out.scheduler->weighs || out.scheduler->rank != nullptr;
     return out;
 }
 
+// Rankings lie one after the other in a worker's memory.
+void place_rankings(std::vector<ServiceRuntime>& all) {
+    uint32_t at = 0;
+    for (ServiceRuntime& r : all) {
+        if (r.scheduler->rank == nullptr) continue;
+        r.rank_at = at;
+        r.rank_size = scheduler::Ranking::size_for(r.view.targets.size());
+        r.rank_shift = scheduler::rank_shift(r.view.max_weight);
+        at += r.rank_size;
+    }
+}
+
+uint64_t next_serial() {
+    static uint64_t last = 0;
+    return ++last;
+}
+
 uint32_t hop_of(const shm::Routes& routes, const Address& a) {
+    if (a.is_loopback() || routes.is_local(a)) return shm::kNoNextHop;  // see why_no_hop()
     const shm::RouteResult r = routes.lookup(a, 0);
     const bool usable = r.kind == shm::RouteKind::gateway || r.kind == shm::RouteKind::connected;
     return usable ? r.next_hop : shm::kNoNextHop;
+}
+
+void note_virtual(View& v, const Address& a) {
+    const auto set = [&](uint32_t bit) { v.vip_filter[bit >> 6] |= uint64_t(1) << (bit & 63); };
+    if (a.is_v4()) set(View::filter_bit4(a.as_v4().raw()));
+    set(View::filter_bit6(a.bytes.data()));  // also of IPv4: no mapped address may pass for it
+}
+
+// Packets to marked destinations are found without the filter, but are taken for replies first.
+// Of larger blocks every address would fill it.
+void note_marked(View& v) {
+    constexpr unsigned kFew = 8;  // bits
+    for (const Marks::Block& block : v.marks.blocks()) {
+        const unsigned bits =
+            (block.destination.address.is_v4() ? 32 : 128) - block.destination.length;
+        if (bits > kFew) continue;
+        Address a = block.destination.address;
+        const uint8_t first = a.bytes[15];
+        for (unsigned n = 0; n < 1u << bits; ++n) {
+            a.bytes[15] = uint8_t(first + n);
+            note_virtual(v, a);
+        }
+    }
 }
 
 }  // namespace
@@ -61,18 +109,22 @@ Result<std::unique_ptr<View>> View::make(const shm::Services& services, const sh
         auto runtime = runtime_of(services, services.services[i], i);
         if (!runtime) return tl::unexpected(runtime.error());
         v->runtime.push_back(*runtime);
-        const Address& vip = services.services[i].address;
-        const auto set = [&](uint32_t bit) {
-            v->vip_filter[bit >> 6] |= uint64_t(1) << (bit & 63);
-        };
-        if (vip.is_v4()) set(filter_bit4(vip.as_v4().raw()));
-        set(filter_bit6(vip.bytes.data()));  // also of IPv4: no mapped address may pass for it
+        if (services.services[i].mark == 0) note_virtual(*v, services.services[i].address);
     }
-    v->backend_next_hop.reserve(services.backends.size());
+    v->serial = next_serial();
+    place_rankings(v->runtime);
+    if (services.header->flags & shm::kHasMarks) v->marks = Marks(services.marks);
+    note_marked(*v);
+    v->backend_store.reserve(services.backends.size());
     for (const shm::BackendRecord& b : services.backends) {
-        v->backend_next_hop.push_back(b.present ? hop_of(routes, b.address) : shm::kNoNextHop);
+        v->backend_store.push_back(b.present ? BackendHop{b.generation, hop_of(routes, b.address)}
+                                             : BackendHop{});
         if (b.present && b.forward == shm::Forward::nat) v->nat_backends.push_back(b.address);
     }
+    v->backends = v->backend_store;
+    for (const shm::BackendRecord& b : services.backends)
+        if (b.drain_until != 0) v->deadlines.push_back(b.drain_until);
+    std::ranges::sort(v->deadlines);
     std::sort(v->nat_backends.begin(), v->nat_backends.end());
     v->nat_backends.erase(std::unique(v->nat_backends.begin(), v->nat_backends.end()),
                           v->nat_backends.end());
