@@ -7,7 +7,9 @@
 //
 // Beyond the RFCs: faults, preemption delay, startup delay, sync groups (see group.h), gratuitous
 // announcements that are repeated, and stalls. A router that was not run for so long that its peers
-// may have given it up does not fight: it becomes backup without a word, and listens first.
+// may have given it up does not fight: it becomes backup without a word, and listens first. What is
+// answered out of turn (a weaker or resigning peer) is answered once an interval, so that a flood
+// of packets makes none of ours.
 
 #include <array>
 #include <cstdint>
@@ -61,18 +63,20 @@ struct State {
     bool fault = false;           ///< something of its own is missing
     bool group_fault = false;     ///< something of another member of its group is
     bool wants = false;           ///< backup of a group: would be active, see group.h
+    bool leaving = false;         ///< active: has resigned, and serves until somebody else does
     uint8_t priority = 0;         ///< Settings::priority as of the last step
     Wait wait = Wait::down;       ///< backup
     Duration active_interval{0};  ///< what the active router keeps
-    /// initialize: start no earlier; backup: become active; active: send the next advert.
+    /// initialize: start no earlier; backup: become active; active: send the next advert, or stop
+    /// serving when leaving.
     Time deadline = kNever;
-    Time since{};                 ///< backup: when the wait began; active: when we sent last
-    Time hold = kNever;           ///< backup: weaker routers are left alone until then
-    Time announce = kNever;       ///< active: second burst
-    Time refresh = kNever;        ///< active: next refreshing burst
-    Time asserted{};              ///< active: when we last answered a weaker router
-    Time last_assert_announce{};  ///< active: when we last announced because of one
-    Address active_router;        ///< backup: who was heard last; active: ourselves
+    Time since{};             ///< initialize: Start; backup: the wait began; active: we sent last
+    Time hold = kNever;       ///< backup: a weaker active router is left alone until then
+    Time announce = kNever;   ///< active: second burst
+    Time refresh = kNever;    ///< active: next refreshing burst
+    Time asserted = kNever;   ///< active: when we last answered a weaker or resigning router
+    Time reclaimed = kNever;  ///< active: when we last announced because of a weaker one
+    Address active_router;    ///< backup: who was heard last, or unspecified; active: ourselves
     uint8_t active_priority = 0;  ///< of that router
     friend bool operator==(const State&, const State&) = default;
 };
@@ -85,7 +89,8 @@ struct Start {
 struct Ready {
     friend bool operator==(const Ready&, const Ready&) = default;
 };
-/// End; an active router resigns.
+/// End. An active router resigns with priority 0, but serves on until it hears the next one or that
+/// one's skew time is over (2 s at most); a second Stop ends it at once.
 struct Stop {
     friend bool operator==(const Stop&, const Stop&) = default;
 };
@@ -209,7 +214,7 @@ Time wakeup(const State&);
 Duration skew_time(const Settings&, Duration active_interval);
 /// missed_adverts intervals and the skew time.
 Duration down_interval(const Settings&, Duration active_interval);
-/// For how long peers wait at least before they give an active router up that has these settings.
-Duration patience(const Settings&);
+/// How late an active router's advert may be before its peers may have given it up.
+Duration patience(const Settings&, Duration interval);
 
 }  // namespace torii::vrrp
