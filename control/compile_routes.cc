@@ -10,6 +10,7 @@ namespace torii::control {
 namespace {
 
 using kernel::Hop;
+using kernel::RouteIndex;
 using kernel::Link;
 using kernel::RouteType;
 using kernel::Snapshot;
@@ -51,8 +52,9 @@ std::vector<Hop> usable_hops(const Snapshot& s, const kernel::Route& r) {
     return up.empty() ? r.hops : up;
 }
 
-shm::RouteDescription gateways(const Snapshot& s, Ports ports, const kernel::Route& r,
+shm::RouteDescription gateways(const RouteIndex& index, Ports ports, const kernel::Route& r,
                                std::vector<Hop> hops) {
+    const Snapshot& s = index.snapshot();
     shm::RouteDescription out{r.destination, RouteKind::gateway, {}};
     std::erase_if(hops, [](const Hop& h) { return !h.gateway; });
     uint32_t divisor = 0, total = 0;
@@ -66,12 +68,14 @@ shm::RouteDescription gateways(const Snapshot& s, Ports ports, const kernel::Rou
             times = std::max<uint32_t>(1, uint32_t(uint64_t(h.weight) * kMostHops / total));
         NextHop hop = hop_on(s, ports, h.ifindex, r.mtu);
         resolve(s, hop, *h.gateway);
+        hop.local = index.source_for(r, h, r.destination.address).value_or(Address{});
         out.hops.insert(out.hops.end(), times, hop);
     }
     return out;
 }
 
-shm::RouteDescription route(const Snapshot& s, Ports ports, const kernel::Route& r) {
+shm::RouteDescription route(const RouteIndex& index, Ports ports, const kernel::Route& r) {
+    const Snapshot& s = index.snapshot();
     switch (r.type) {
         case RouteType::local:
             return {r.destination, RouteKind::local, {}};
@@ -84,8 +88,10 @@ shm::RouteDescription route(const Snapshot& s, Ports ports, const kernel::Route&
     if (hops.empty()) return {r.destination, RouteKind::unreachable, {}};
     // A row is either gateways or one link: of a mixed route the gateways are used.
     if (std::ranges::any_of(hops, [](const Hop& h) { return h.gateway.has_value(); }))
-        return gateways(s, ports, r, std::move(hops));
-    return {r.destination, RouteKind::connected, {hop_on(s, ports, hops.front().ifindex, r.mtu)}};
+        return gateways(index, ports, r, std::move(hops));
+    NextHop hop = hop_on(s, ports, hops.front().ifindex, r.mtu);
+    hop.local = index.source_for(r, hops.front(), r.destination.address).value_or(Address{});
+    return {r.destination, RouteKind::connected, {hop}};
 }
 
 // Two a port: what ICMP errors that leave there are sent from. The interface's own addresses come
@@ -127,7 +133,9 @@ Attachment attachment(const Snapshot& s, Ports ports, uint32_t ifindex) {
 
 shm::RoutesDescription compile(const Snapshot& s, Ports ports) {
     shm::RoutesDescription d;
-    for (const kernel::Route* r : kernel::best_routes(s)) d.routes.push_back(route(s, ports, *r));
+    const RouteIndex index(s);
+    for (const kernel::Route* r : kernel::best_routes(s))
+        d.routes.push_back(route(index, ports, *r));
     for (const kernel::Neighbour& n : s.neighbours) {
         if (!n.usable) continue;
         NextHop h = hop_on(s, ports, n.ifindex, 0);
@@ -135,6 +143,7 @@ shm::RoutesDescription compile(const Snapshot& s, Ports ports) {
         h.address = n.address;
         h.destination = n.mac;
         h.resolved = 1;
+        h.local = index.lookup(n.address).source.value_or(Address{});
         d.neighbours.push_back(h);
     }
     for (const kernel::LocalAddress& a : s.addresses)

@@ -13,14 +13,17 @@
 #include "config/schema/schema.h"
 #include "control/api/server.h"
 #include "control/engine.h"
+#include "control/health/monitor.h"
 #include "control/ipvs_api.h"
 #include "control/kernel/mirror.h"
 #include "control/log.h"
+#include "control/manual.h"
 #include "control/metrics/metrics.h"
 #include "control/network.h"
 #include "control/replacement.h"
 #include "control/runtime.h"
 #include "control/views.h"
+#include "control/vrrp/failover.h"
 #include "control/web/page.h"
 
 namespace torii::control {
@@ -35,10 +38,13 @@ namespace {
 constexpr milliseconds kEvents{10}, kWatch{100};
 constexpr uint64_t kLargestRequest = uint64_t{64} << 20;
 
-std::vector<Address> servers_of(const Desired& d) {
+// Also of servers that are down, and those that say sorry.
+std::vector<Address> servers_of(const Desired& d, const health::HealthState& h) {
     std::vector<Address> all;
     for (const Service& s : d.services)
         for (const Destination& b : s.destinations) all.push_back(b.key.address);
+    for (const auto& [key, s] : h.services)
+        if (s.sorry) all.push_back(s.sorry->address);
     std::ranges::sort(all);
     all.erase(std::ranges::unique(all).begin(), all.end());
     return all;
@@ -65,11 +71,16 @@ struct Daemon::State {
     void wait_signal();
     void next_tick();
     void watch();
+    void watch_vrrp();
+    bool forwards() const;
     api::ReloadOutcome reload(std::string_view why);
     api::ReloadOutcome take(Checked, std::string_view why);
     api::ReloadOutcome install(std::string_view text);
+    Result<size_t> put_into_force(const config::Config&, const Desired* before);
+    void health_changed();
     void log_applied(const Engine::Applied&);
-    Runtime::Apply apply_to(Engine::Applied&);
+    Runtime::Apply apply_to(Engine::Applied&, health::Plan* = nullptr);
+    api::Reply say_by_hand(const api::Request&);
     Machine machine();
     api::Reply ipvs(const api::Request&, bool full);
     api::Reply difference();
@@ -87,11 +98,15 @@ struct Daemon::State {
     std::unique_ptr<Engine> engine;
     std::unique_ptr<Network> network;
     std::unique_ptr<Runtime> runtime;
+    Manual manual;
+    std::unique_ptr<health::Monitor> monitor;
+    std::unique_ptr<vrrp::Failover> failover;
     std::unique_ptr<api::Server> api, web;
     asio::signal_set signals;
     asio::steady_timer tick;
     std::chrono::steady_clock::time_point started, next_watch, next_estimate;
     uint64_t superseded_for = 0;
+    bool stopping = false;
 };
 
 Daemon::Daemon(std::unique_ptr<State> s) : state_(std::move(s)) {}
@@ -130,23 +145,33 @@ Result<> Daemon::State::begin() {
     lock = std::move(*taken);
     if (auto ok = attach(location); !ok) return ok;
     if (auto ok = listen(); !ok) return ok;
-    Engine::Applied applied;
-    const auto kept = runtime->configure(desired(config), apply_to(applied));
+    const auto kept = put_into_force(config, &engine->tables().desired);
     if (!kept) return tl::unexpected(kept.error());
     if (auto ok = network->start(); !ok) return ok;
     if (!link->up()) publisher->remove_superseded();
+    failover = std::make_unique<vrrp::Failover>(loop);
+    if (auto ok = failover->apply(config.vrrp); !ok) return ok;
+    watch_vrrp();
     spdlog::info("event=started instance={} file={} api={} dataplane={}", config.instance,
                  in_quotes(options.file), in_quotes(config.api.socket), link->up() ? "up" : "down");
-    log_applied(applied);
     return {};
 }
 
-Runtime::Apply Daemon::State::apply_to(Engine::Applied& applied) {
-    return [this, &applied](Desired next, const Zero& zero) -> Result<> {
-        auto done = engine->apply(std::move(next), uint32_t(config.dataplane.backends), zero);
+// From the configuration with its edits to the tables: what operators say by hand, then what the
+// checks found. `plan`: the checks of another configuration, adopted with its tables.
+Runtime::Apply Daemon::State::apply_to(Engine::Applied& applied, health::Plan* plan) {
+    return [this, &applied, plan](Desired next, const Zero& zero) -> Result<> {
+        const health::HealthState& known = plan ? plan->state : monitor->state();
+        const std::vector<Address> servers = servers_of(next, known);
+        health::Applied wanted = apply_health(apply_manual(std::move(next), manual), known,
+                                              std::chrono::steady_clock::now());
+        auto done =
+            engine->apply(std::move(wanted.desired), uint32_t(config.dataplane.backends), zero);
         if (!done) return tl::unexpected(done.error());
         applied = *done;
-        network->keep_resolved(servers_of(engine->tables().desired));
+        if (plan) monitor->adopt(std::move(*plan));
+        monitor->applied(wanted);
+        network->keep_resolved(servers);
         return {};
     };
 }
@@ -177,7 +202,56 @@ Result<> Daemon::State::attach(const shm::Location& location) {
     problem.clear();
     runtime = std::make_unique<Runtime>(location.path("edits"), machine(), problem);
     if (!problem.empty()) spdlog::warn("event=edits error={}", in_quotes(problem));
+    if (auto said = load_manual(location.path("manual")))
+        manual = std::move(*said);
+    else
+        spdlog::warn("event=manual error={}", in_quotes(said.error().message));
+    monitor = std::make_unique<health::Monitor>(loop, [this] { health_changed(); });
     return {};
+}
+
+// Another configuration; the number of edits that it made void. `before`: what was in force when
+// toriid started.
+Result<size_t> Daemon::State::put_into_force(const config::Config& c, const Desired* before) {
+    health::Plan plan = monitor->prepare(c, before);
+    Engine::Applied applied;
+    auto dropped = runtime->configure(control::desired(c), apply_to(applied, &plan));
+    if (dropped) log_applied(applied);
+    return dropped;
+}
+
+// The same configuration and edits; what is known of servers is another.
+void Daemon::State::health_changed() {
+    Engine::Applied applied;
+    if (auto ok = apply_to(applied)(runtime->desired(), {}); !ok)
+        return spdlog::error("event=publish kind=services error={}", in_quotes(ok.error().message));
+    log_applied(applied);
+}
+
+// {"server": NAME, "service": NAME or "", "state": up, drain or down}
+api::Reply Daemon::State::say_by_hand(const api::Request& r) {
+    if (r.method == "GET") return {200, "application/json", to_json(manual)};
+    if (r.method != "POST") return {405, "application/json", api::error_json("use GET or POST")};
+    const auto said = manual_from_json("[" + r.body + "]");
+    if (!said || said->size() != 1)
+        return {400, "application/json",
+                api::error_json(said ? "one object is wanted" : said.error().message)};
+    auto next = say(manual, said->begin()->first, said->begin()->second, runtime->desired());
+    if (!next) return {404, "application/json", api::error_json(next.error().message)};
+    std::swap(manual, *next);
+    Engine::Applied applied;
+    if (auto ok = apply_to(applied)(runtime->desired(), {}); !ok) {
+        std::swap(manual, *next);
+        return {500, "application/json", api::error_json(ok.error().message)};
+    }
+    log_applied(applied);
+    const auto& [key, state] = *said->begin();
+    spdlog::info("event=manual server={} service={} state={}", in_quotes(key.server),
+                 in_quotes(key.service), to_string(state));
+    const auto path = shm::Location::of_instance(config.instance).path("manual");
+    if (auto ok = store_manual(path, manual); !ok)
+        spdlog::error("event=manual error={}", in_quotes(ok.error().message));
+    return {200, "application/json", to_json(manual)};
 }
 
 Result<> Daemon::State::listen() {
@@ -203,8 +277,12 @@ void Daemon::State::wait_signal() {
     signals.add(SIGINT);
     signals.async_wait([this](Code error, int number) {
         if (error) return;
-        if (number != SIGHUP) return loop.stop();
-        reload("SIGHUP");
+        if (number == SIGHUP)
+            reload("SIGHUP");
+        else if (std::exchange(stopping, true))
+            return loop.stop();  // told twice
+        else
+            failover->stop([this] { loop.stop(); });
         wait_signal();
     });
 }
@@ -217,7 +295,8 @@ void Daemon::State::next_tick() {
             if (e.kind == shm::EventKind::neighbour_wanted) network->wanted(e.ifindex, e.address);
         });
         const auto now = std::chrono::steady_clock::now();
-        if (now >= next_watch) {
+        // A dataplane that died is noticed at once: the peer is to take over.
+        if (now >= next_watch || (link->up() && !link->running())) {
             next_watch = now + kWatch;
             watch();
         }
@@ -236,6 +315,7 @@ void Daemon::State::watch() {
         spdlog::warn("event=dataplane state=down");
         publisher->remove_superseded();
     }
+    watch_vrrp();
     for (const std::string& problem : c.problems)
         spdlog::warn("event=attach error={}", in_quotes(problem));
     if (c.objects) {
@@ -251,6 +331,26 @@ void Daemon::State::watch() {
     if (n == published && n != superseded_for) {
         superseded_for = n;
         publisher->remove_superseded();
+    }
+}
+
+// Whether the workers forward by the tables that are in force.
+bool Daemon::State::forwards() const {
+    const shm::ControlBlock& c = link->control();
+    const auto taken = [](const auto& published, const auto& n) {
+        return n.load(std::memory_order_acquire) == published.load(std::memory_order_acquire);
+    };
+    return link->ready() && taken(c.services_generation, c.services_in_force) &&
+           taken(c.routes_generation, c.routes_in_force) && !network->pending();
+}
+
+// A dataplane is well from when it forwards until it is gone: between, tables come and go.
+void Daemon::State::watch_vrrp() {
+    if (!link->up())
+        failover->set_dataplane(false);
+    else if (forwards()) {
+        failover->set_dataplane(true);
+        failover->set_ready();
     }
 }
 
@@ -276,16 +376,18 @@ api::ReloadOutcome Daemon::State::take(Checked checked, std::string_view why) {
     for (const config::Diagnostic& d : checked.diagnostics)
         outcome.diagnostics.push_back(config::to_string(d));
     if (checked.config) {
-        Engine::Applied applied;
-        const auto dropped = runtime->configure(desired(*checked.config), apply_to(applied));
+        const auto dropped = put_into_force(*checked.config, nullptr);
         if (dropped) {
             outcome.ok = true;
             outcome.notes = restart_notes(config, *checked.config);
             if (*dropped != 0)
                 outcome.notes.push_back(fmt::format(
                     "{} runtime edits are dropped: the file says something new there", *dropped));
+            const bool routers = config.vrrp != checked.config->vrrp;
             config = std::move(*checked.config);
-            log_applied(applied);
+            if (routers)
+                if (auto vrrp_ok = failover->apply(config.vrrp); !vrrp_ok)
+                    spdlog::error("event=vrrp error={}", in_quotes(vrrp_ok.error().message));
         } else {
             outcome.diagnostics.push_back(
                 fmt::format("{}: {}", options.file, dropped.error().message));
@@ -318,6 +420,7 @@ api::Reply Daemon::State::answer(const api::Request& r, bool full) {
     if (full && r.path == "/v1/config" && r.method == "PUT")
         return {200, "application/json", to_json(install(r.body))};
     if (is_ipvs_path(r.path)) return ipvs(r, full);
+    if (r.path == "/v1/servers" && (full || r.method == "GET")) return say_by_hand(r);
     if (r.method != "GET")
         return {405, "application/json", api::error_json("only GET is served here")};
     return view(r.path);
@@ -353,13 +456,17 @@ api::Reply Daemon::State::view(const std::string& path) {
     if (path == "/v1/services") return {200, "application/json", to_json(services_view(facts))};
     if (path == "/v1/config")
         return {200, "application/yaml", config::emit_yaml(*config::write_config(config))};
+    if (path == "/v1/health") return {200, "application/json", to_json(monitor->view())};
     if (path == "/v1/ready") return {200, "application/json", to_json(ready_view(facts))};
     if (path == "/v1/connections")
         return {200, "application/x-ndjson", {}, connections_view(*link)};
     if (path == "/v1/config/diff") return difference();
+    if (path == "/v1/vrrp") return {200, "application/json", to_json(failover->view())};
+    if (path == "/v1/events") return failover->events();
     if (path == "/metrics")
         return {200, "text/plain; version=0.0.4; charset=utf-8",
-                metrics::exposition(status_view(facts, identity), services_view(facts))};
+                metrics::exposition(status_view(facts, identity), services_view(facts),
+                                    failover->view(), monitor->view())};
     if (path == "/")
         return {200, "text/html; charset=utf-8",
                 web::page(status_view(facts, identity), services_view(facts))};

@@ -8,8 +8,10 @@ namespace torii::control {
 DataplaneLink::DataplaneLink(shm::Location location, shm::ControlBlock& control)
     : location_(std::move(location)), control_(control) {}
 
+bool DataplaneLink::running() const { return shm::Lock::held(location_, "dataplane"); }
+
 bool DataplaneLink::ready() const {
-    return up_ && shm::Lock::held(location_, "dataplane") && was_ready_ == 1 &&
+    return up_ && running() && was_ready_ == 1 &&
            control_.ready.load(std::memory_order_acquire) == 1 &&
            control_.ports_epoch.load(std::memory_order_acquire) == epoch_;
 }

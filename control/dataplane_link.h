@@ -27,6 +27,8 @@ public:
     Changes refresh();
 
     bool up() const { return up_; }
+    /// Whether it runs at this moment, which the next refresh() will find. Cheap.
+    bool running() const;
     /// Its workers run, and refresh() has seen that and its ports: what was compiled since is for
     /// them.
     bool ready() const;

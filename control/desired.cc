@@ -53,7 +53,8 @@ uint32_t mask_of(const config::Persistence& p, Family family) {
     return uint32_t(~uint64_t(0) << (32 - p.netmask->length));
 }
 
-// The most specific first: longest prefix, then fewest ports, then as they were written.
+// The most specific first: longest prefix, then a protocol rather than each, then fewest ports,
+// then as they were written.
 std::vector<shm::MarkRecord> marks_of(const std::vector<config::MarkRule>& rules) {
     std::vector<shm::MarkRecord> marks;
     const std::vector<config::PortRange> all{config::PortRange{}};
@@ -64,7 +65,7 @@ std::vector<shm::MarkRecord> marks_of(const std::vector<config::MarkRule>& rules
                 {to.address, to.length, rule.protocol, ports.first, ports.last, 0, rule.fwmark});
     }
     std::ranges::stable_sort(marks, {}, [](const shm::MarkRecord& m) {
-        return std::tuple(-int(m.length), m.last_port - m.first_port);
+        return std::tuple(-int(m.length), m.protocol == Protocol::any, m.last_port - m.first_port);
     });
     return marks;
 }
@@ -73,11 +74,14 @@ uint32_t seconds(config::Duration d) {
     return uint32_t(std::chrono::ceil<std::chrono::seconds>(d).count());
 }
 
-// NAT and direct routing keep the packet's family; a tunnel's outer header may be of the other one.
+}  // namespace
+
 bool usable(const config::Backend& b, const config::Virtual& v) {
     return b.forward == config::Forward::tunnel ||
            b.address.family() == v.endpoint.address.family();
 }
+
+namespace {
 
 Service service_of(const config::Service& s, const config::Virtual& v) {
     Service out;

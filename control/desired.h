@@ -86,6 +86,10 @@ struct Desired {
     friend bool operator==(const Desired&, const Desired&) = default;
 };
 
+/// Whether packets of the virtual can be sent to the backend: NAT and direct routing keep the
+/// packet's family, a tunnel's outer header may be of the other one.
+bool usable(const config::Backend&, const config::Virtual&);
+
 /// Each virtual becomes a service of its own, with those backends whose family it can use.
 Desired desired(const config::Config&);
 

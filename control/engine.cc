@@ -6,6 +6,8 @@
 #include <set>
 #include <utility>
 
+#include "dataplane/flow/reader.h"
+
 namespace torii::control {
 namespace {
 
@@ -74,6 +76,7 @@ Result<Engine::Applied> Engine::apply(Desired next, uint32_t max_backends, const
     const Tally sums = tally();
     SlotFacts facts;
     facts.generation = publisher_.next_services();
+    facts.now = flow::tick_now();
     facts.in_force = in_force();
     facts.backends = sums.backends;
     facts.services = sums.services;

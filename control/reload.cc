@@ -7,6 +7,7 @@
 #include "config/check/check.h"
 #include "config/load/load.h"
 #include "config/schema/schema.h"
+#include "healthcheck/probe.h"
 
 namespace torii::control {
 namespace {
@@ -50,6 +51,20 @@ std::vector<config::Diagnostic> check_routes(const config::Config& c,
     return found;
 }
 
+std::vector<config::Diagnostic> check_probes(const config::Config& c) {
+    std::vector<config::Diagnostic> found;
+    const auto look = [&](const std::vector<config::Health>& checks) {
+        for (const config::Health& h : checks)
+            if (std::string mistake = healthcheck::mistake_in(h); !mistake.empty())
+                found.push_back({h.mark, std::move(mistake)});
+    };
+    for (const config::Service& s : c.services) {
+        look(s.resolved);
+        for (const config::Backend& b : s.backends) look(b.resolved);
+    }
+    return found;
+}
+
 namespace {
 
 Checked check_loaded(config::Loaded loaded, const std::string& instance,
@@ -57,9 +72,9 @@ Checked check_loaded(config::Loaded loaded, const std::string& instance,
     if (!loaded.config) return {std::nullopt, std::move(loaded.diagnostics)};
     if (!instance.empty()) config::set_instance(*loaded.config, instance);
     auto diagnostics = config::check_machine(*loaded.config, config::this_machine());
-    auto unreachable = check_routes(*loaded.config, routes);
-    diagnostics.insert(diagnostics.end(), std::make_move_iterator(unreachable.begin()),
-                       std::make_move_iterator(unreachable.end()));
+    for (auto more : {check_probes(*loaded.config), check_routes(*loaded.config, routes)})
+        diagnostics.insert(diagnostics.end(), std::make_move_iterator(more.begin()),
+                           std::make_move_iterator(more.end()));
     if (!diagnostics.empty()) return {std::nullopt, std::move(diagnostics)};
     return {std::move(loaded.config), {}};
 }

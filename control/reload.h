@@ -28,6 +28,9 @@ Checked check_text(std::string_view text, const std::string& file, const std::st
 /// The servers that the kernel has no route to.
 std::vector<config::Diagnostic> check_routes(const config::Config&, const kernel::RouteIndex&);
 
+/// Health checks whose settings cannot work.
+std::vector<config::Diagnostic> check_probes(const config::Config&);
+
 /// What differs between two configurations and takes effect only after a restart, as sentences.
 std::vector<std::string> restart_notes(const config::Config& from, const config::Config& to);
 

@@ -48,11 +48,13 @@ Replacement::~Replacement() {
     if (!temporary_.empty()) ::unlink(temporary_.c_str());
 }
 
-Result<> Replacement::commit() {
-    const std::string former = file_ + "~";
-    ::unlink(former.c_str());
-    if (::link(file_.c_str(), former.c_str()) != 0 && errno != ENOENT)
-        return fail(Errc::io, fmt::format("{}: {}", former, std::strerror(errno)));
+Result<> Replacement::commit(Former what) {
+    if (what == Former::kept) {
+        const std::string former = file_ + "~";
+        ::unlink(former.c_str());
+        if (::link(file_.c_str(), former.c_str()) != 0 && errno != ENOENT)
+            return fail(Errc::io, fmt::format("{}: {}", former, std::strerror(errno)));
+    }
     if (::rename(temporary_.c_str(), file_.c_str()) != 0)
         return fail(Errc::io, fmt::format("{}: {}", file_, std::strerror(errno)));
     temporary_.clear();

@@ -17,8 +17,9 @@ public:
     Replacement& operator=(Replacement&&) = delete;
     ~Replacement();
 
-    /// Takes the file's place; what was there is kept as FILE~.
-    Result<> commit();
+    enum class Former : uint8_t { kept, gone };
+    /// Takes the file's place; what was there is kept as FILE~, or is gone.
+    Result<> commit(Former = Former::kept);
 
 private:
     Replacement(std::string file, std::string temporary)

@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cassert>
+
+#include "dataplane/flow/entry.h"
 
 namespace torii::control {
 namespace {
@@ -46,6 +49,8 @@ public:
                 if (!slot) return tl::unexpected(slot.error());
                 mark(backends, *slot);
                 slots_.backends[*slot].forward = b.forward;
+                slots_.backends[*slot].drain = s.drain;
+                drain(slots_.backends[*slot], b.weight == 0);
             }
         }
         for (size_t i = 0; i < slots_.services.size(); ++i)
@@ -53,7 +58,10 @@ public:
         for (size_t i = 0; i < slots_.backends.size(); ++i) {
             BackendSlot& b = slots_.backends[i];
             const bool wanted = i < backends.size() && backends[i];
-            if (b.present && !wanted) b.removed_in = facts_.generation;
+            if (b.present && !wanted) {
+                b.removed_in = facts_.generation;
+                drain(b, true);
+            }
             b.present = wanted;
         }
         return std::move(slots_);
@@ -63,6 +71,15 @@ private:
     static void mark(std::vector<bool>& set, size_t i) {
         if (set.size() <= i) set.resize(i + 1);
         set[i] = true;
+    }
+
+    // A backend that leaves (by weight 0, then perhaps altogether) has its time from the first
+    // step.
+    void drain(BackendSlot& b, bool leaves) const {
+        if (!leaves || b.drain == 0)
+            b.drain_until = 0;
+        else if (b.drain_until == 0)
+            b.drain_until = std::max(facts_.now + b.drain * flow::kTicksPerSecond, 1u);
     }
 
     Result<uint32_t> take_service(const ServiceKey& key) {
@@ -195,6 +212,7 @@ void remember(const BackendSlot& b, const ServiceSlot& s, shm::BackendRecord& r)
                b.removed_in};
     r.protocol = b.service.protocol;
     r.forward = b.forward;
+    r.drain_until = b.drain_until;
 }
 
 Slots recover_slots(const shm::Services& from) {
@@ -216,6 +234,8 @@ Slots recover_slots(const shm::Services& from) {
         b.service = {owner.address, owner.port.host(), r.protocol, owner.mark};
         b.service_slot = owner.service_slot;
         b.removed_in = owner.removed_in;
+        b.drain_until = r.drain_until;
+        if (b.present && r.service < from.services.size()) b.drain = from.services[r.service].drain;
         if (b.generation != 0 && b.service_slot < kMost) {
             ServiceSlot& s = service_at(b.service_slot);
             if (s.generation == 0) s = {owner.service_generation, false, b.service, {}};

@@ -34,6 +34,8 @@ struct BackendSlot {
     uint32_t service_slot = 0;
     uint64_t removed_in = 0;  ///< the services generation that first lacked it
     shm::CounterBase base;
+    uint32_t drain = 0;        ///< seconds its service gives it when it leaves; 0 = for ever
+    uint32_t drain_until = 0;  ///< flow::Tick; it has left, and then its connections end
     friend bool operator==(const BackendSlot&, const BackendSlot&) = default;
 };
 
@@ -56,6 +58,7 @@ struct Slots {
 struct SlotFacts {
     uint64_t generation = 0;  ///< the one being made
     uint64_t in_force = 0;    ///< the last one that every worker has passed to
+    uint32_t now = 0;         ///< flow::Tick
     std::span<const Usage> backends = {}, services = {};
     uint32_t max_backends = 65536, max_services = 65536;
 };

@@ -59,13 +59,13 @@ std::vector<std::byte> bytes_of(std::span<const T> values) {
     return {raw.begin(), raw.end()};
 }
 
-using Forwards = std::unordered_map<uint32_t, shm::Forward>;  // by slot
+using Members = std::unordered_map<uint32_t, const Destination*>;  // by backend slot
 
 // Flows that find the table full go by hash, and only to servers that need no translation.
-std::vector<uint32_t> consistent(std::vector<Target> targets, const Forwards& forward) {
+std::vector<uint32_t> consistent(std::vector<Target> targets, const Members& members) {
     bool any = false;
     for (Target& t : targets) {
-        if (forward.at(t.backend) == shm::Forward::nat)
+        if (members.at(t.backend)->forward == shm::Forward::nat)
             t.weight = 0;
         else
             any = true;
@@ -106,7 +106,7 @@ shm::BackendRecord absent_record(const BackendSlot& slot, const Slots& slots) {
 
 shm::ServiceDescription service_description(const Service& s, const ServiceSlot& slot,
                                             uint32_t number, const ListState& list,
-                                            const Forwards& forward, Lookup& lookup) {
+                                            const Members& members, Lookup& lookup) {
     shm::ServiceDescription d;
     shm::ServiceRecord& r = d.record;
     r.address = s.key.address;
@@ -137,9 +137,11 @@ shm::ServiceDescription service_description(const Service& s, const ServiceSlot&
                        lookup.change_seq == list.change_seq() && lookup.scheduler == s.scheduler;
     if (!known) {
         lookup = {slot.generation, list.change_seq(), s.scheduler, {}, {}};
+        std::vector<Endpoint> ends;
+        for (const Target& t : targets) ends.push_back(members.at(t.backend)->key);
         if (const auto* row = scheduler::find_scheduler(s.scheduler))
-            lookup.table = scheduler::build_table(*row, targets);
-        lookup.consistent = consistent(targets, forward);
+            lookup.table = scheduler::build_table(*row, targets, ends);
+        lookup.consistent = consistent(targets, members);
     }
     d.table = lookup.table;
     d.consistent = lookup.consistent;
@@ -264,10 +266,10 @@ shm::ServicesDescription compile(const Tables& t, Lookups& kept) {
     for (const Service& s : t.desired.services) {
         const uint32_t number = index.of(s.key);
         const ServiceSlot& slot = t.slots.services[number];
-        Forwards forward;
+        Members members;
         for (const Destination& b : s.destinations) {
             const uint32_t at = index.of(s.key, b.key);
-            forward.emplace(at, b.forward);
+            members.emplace(at, &b);
             d.backends[at] = {
                 backend_record(b, t.slots.backends[at], slot, uint32_t(d.services.size())), b.name};
         }
@@ -275,7 +277,7 @@ shm::ServicesDescription compile(const Tables& t, Lookups& kept) {
         if (const auto before = kept.find(s.key); before != kept.end())
             lookup = std::move(before->second);
         d.services.push_back(
-            service_description(s, slot, number, t.lists.at(s.key), forward, lookup));
+            service_description(s, slot, number, t.lists.at(s.key), members, lookup));
     }
     kept = std::move(next);
     return d;

@@ -6,6 +6,7 @@
 
 #include "control/compile_routes.h"
 #include "control/service_view.h"
+#include "dataplane/flow/sctp_state.h"
 #include "dataplane/stages/verdict.h"
 
 namespace torii::control {
@@ -37,6 +38,9 @@ constexpr std::string_view kTcpStates[] = {"NONE",     "ESTABLISHED", "SYN_SENT"
 std::string_view state_word(const flow::Listed& l) {
     if (l.word.flags & flow::kTemplate) return l.word.state ? "ASSURED" : "NONE";
     if (l.tuple.protocol == Protocol::udp) return "UDP";
+    if (l.tuple.protocol == Protocol::sctp)
+        return l.word.state < flow::kSctpStateNames.size() ? flow::kSctpStateNames[l.word.state]
+                                                           : "NONE";
     return l.word.state < std::size(kTcpStates) ? kTcpStates[l.word.state] : "NONE";
 }
 

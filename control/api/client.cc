@@ -57,7 +57,7 @@ public:
     }
     template <class Parser>
     Result<> read_piece(Parser& parser) {
-        return run([&](auto done) { http::async_read(stream_, buffer_, parser, done); });
+        return run([&](auto done) { http::async_read_some(stream_, buffer_, parser, done); });
     }
 
 private:

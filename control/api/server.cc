@@ -130,6 +130,7 @@ private:
         fill(pieces_, reply, keep);
         pieces_.chunked(true);
         more_ = std::move(reply.more);
+        wait_ = std::move(reply.wait);
         serializer_.emplace(pieces_);
         stream_.expires_after(shared_->limits.write);
         http::async_write_header(stream_, *serializer_,
@@ -144,14 +145,17 @@ private:
         piece_.clear();
         const bool again = more_(piece_);
         if (piece_.empty() && again) {  // nothing found yet: let others run first
-            asio::post(stream_.get_executor(),
-                       [self = this->shared_from_this(), keep] { self->next_piece(keep); });
+            auto go_on = [self = this->shared_from_this(), keep] {
+                asio::post(self->stream_.get_executor(), [self, keep] { self->next_piece(keep); });
+            };
+            wait_ ? wait_(std::move(go_on)) : go_on();
             return;
         }
         stream_.expires_after(shared_->limits.write);
         const auto sent = [self = this->shared_from_this(), keep, again](Code error, size_t) {
             if (error || !again) {
                 self->more_ = nullptr;
+                self->wait_ = nullptr;
                 return self->done(error, keep);
             }
             self->next_piece(keep);
@@ -186,6 +190,7 @@ private:
     http::response<http::empty_body> pieces_;
     std::optional<http::response_serializer<http::empty_body>> serializer_;
     std::function<bool(std::string&)> more_;
+    std::function<void(std::function<void()>)> wait_;
     std::string piece_;
     bool head_ = false;
 };

@@ -32,6 +32,8 @@ struct Reply {
     /// Where set, the reply is chunked: `more` appends the next piece and says whether there is yet
     /// another one. Each call must be short; other events run between two calls.
     std::function<bool(std::string& piece)> more = {};
+    /// Where set, a `more` that found nothing is not called again before `resume` is.
+    std::function<void(std::function<void()> resume)> wait = {};
 };
 
 using Handler = std::function<Reply(const Request&)>;

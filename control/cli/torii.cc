@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdio>
 #include <cstring>
 #include <optional>
 #include <thread>
@@ -13,11 +14,14 @@
 #include "config/load/load.h"
 #include "control/api/client.h"
 #include "control/api/model.h"
+#include "control/api/vrrp.h"
 #include "control/cli/arguments.h"
 #include "control/cli/completion.h"
 #include "control/cli/config_commands.h"
+#include "control/cli/health_command.h"
 #include "control/cli/invocation.h"
 #include "control/cli/status_format.h"
+#include "control/cli/vrrp_format.h"
 #include "control/metrics/metrics.h"
 #include "dataplane/shm/control_block.h"
 #include "dataplane/stages/verdict.h"
@@ -52,7 +56,35 @@ int status(const Invocation& in) {
     if (!now) return complain(now.error().message);
     const auto ready = get<api::Ready>(*place, "/v1/ready");
     if (!ready) return complain(ready.error().message);
-    fmt::print("{}", describe(*now, *ready));
+    const auto vrrp = get<api::Vrrp>(*place, "/v1/vrrp");
+    if (!vrrp) return complain(vrrp.error().message);
+    const auto checks = get<api::Health>(*place, "/v1/health");
+    if (!checks) return complain(checks.error().message);
+    fmt::print("{}{}{}", describe(*now, *ready), summary(*checks), summary(*vrrp));
+    return 0;
+}
+
+int vrrp(const Invocation& in) {
+    const auto place = place_of(in);
+    if (!place) return 1;
+    const auto now = get<api::Vrrp>(*place, "/v1/vrrp");
+    if (!now) return complain(now.error().message);
+    fmt::print("{}", in.json ? api::to_json(*now) : describe(*now));
+    return 0;
+}
+
+// Prints what happens as it happens, until it is interrupted.
+int events(const Invocation& in) {
+    const auto place = place_of(in);
+    if (!place) return 1;
+    const auto print = [](std::string_view line) {
+        if (!line.empty()) fmt::print("{}\n", line);
+        std::fflush(stdout);
+        return true;
+    };
+    const auto answer = api::ask_lines(place->socket, "/v1/events", print);
+    if (!answer) return complain(not_served(*place, answer.error()));
+    if (answer->status != 200) return complain(api::error_message(answer->body));
     return 0;
 }
 
@@ -148,6 +180,10 @@ int completion_bash(const Invocation&);
 
 constexpr Command kCommands[] = {
     {"status", "[--json]", "what runs, what is in force, what became of the packets", status},
+    {"vrrp", "[--json]", "who is active, why, and what was heard", vrrp},
+    {"events", "", "transitions as they happen, one JSON object a line", events},
+    {"health", "[down] [--json]", "every check and what it found; down: only what needs a look",
+     health, 1},
     {"wait", "[--timeout TIME]", "wait until traffic is forwarded as configured", wait},
     {"reload", "", "read the configuration again; a mistake changes nothing", reload},
     {"detach", "[--force]", "give the packets of a stopped dataplane's ports to the kernel",
@@ -170,7 +206,7 @@ constexpr Command kCommands[] = {
 constexpr Option kOptions[] = {
     {'i', "instance", Takes::value, "NAME", "instance; otherwise $TORII_INSTANCE, else 'default'"},
     {'c', "config", Takes::value, "FILE", "take instance and API socket from this file"},
-    {0, "json", Takes::nothing, "", "status: as JSON"},
+    {0, "json", Takes::nothing, "", "status, health, vrrp: as JSON"},
     {0, "timeout", Takes::value, "TIME", "wait: at most so long (500ms, 10s; default 30s)"},
     {0, "force", Takes::nothing, "", "detach: although the dataplane runs"},
     {'h', "help", Takes::nothing, "", "this text"},

@@ -137,6 +137,9 @@ Change parse_address(const nlmsghdr& header) {
     change.address.prefix.length = point_to_point ? full : std::min(info.ifa_prefixlen, full);
     const uint32_t flags = number<uint32_t>(attributes[IFA_FLAGS], info.ifa_flags);
     change.removed = header.nlmsg_type == RTM_DELADDR || (flags & IFA_F_DADFAILED);
+    change.tentative = flags & IFA_F_TENTATIVE;
+    change.secondary = info.ifa_family == AF_INET && (flags & IFA_F_SECONDARY);
+    change.protocol = number<uint8_t>(attributes[IFA_PROTO]);
     return change;
 }
 

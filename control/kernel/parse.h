@@ -22,6 +22,9 @@ struct LinkChange {
 struct AddressChange {
     LocalAddress address;
     bool removed = false;
+    bool tentative = false;  ///< not usable yet: duplicate detection goes on
+    bool secondary = false;  ///< IPv4: of the same network as an earlier address
+    uint8_t protocol = 0;    ///< who made it (IFA_PROTO); 0 = unknown
 };
 
 struct RouteChange {

@@ -42,6 +42,8 @@ public:
     /// on links that are down are passed over as long as another one is up. Equal arguments give
     /// equal answers.
     Resolved lookup(const Address&, uint32_t spread = 0) const;
+    /// The address the host sends from to `destination` by this hop of this route.
+    std::optional<Address> source_for(const Route&, const Hop&, const Address& destination) const;
     const Snapshot& snapshot() const { return snapshot_; }
 
 private:
@@ -49,7 +51,6 @@ private:
         uint8_t bits;
         std::unordered_map<Address, const Route*> routes;
     };
-    std::optional<Address> source_for(const Route&, const Hop&, const Address& destination) const;
     const Snapshot& snapshot_;
     std::array<std::vector<Length>, 2> lengths_;   ///< IPv4 and IPv6, longest first
     std::unordered_map<Address, uint32_t> local_;  ///< own address -> ifindex

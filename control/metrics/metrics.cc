@@ -6,6 +6,7 @@
 #include <prometheus/text_serializer.h>
 
 #include <array>
+#include <limits>
 
 namespace torii::metrics {
 namespace {
@@ -18,6 +19,8 @@ using Labels = std::vector<ClientMetric::Label>;
 struct Input {
     const api::Status& status;
     const api::Services& services;
+    const api::Vrrp& vrrp;
+    const api::Health& health;
 };
 
 // Where a row's samples go.
@@ -28,6 +31,21 @@ public:
         ClientMetric m;
         m.label = std::move(labels);
         (family_.type == MetricType::Counter ? m.counter.value : m.gauge.value) = value;
+        family_.metric.push_back(std::move(m));
+    }
+    /// `buckets` count what is in each alone, by its upper bound; the last one has none.
+    void add(const std::vector<api::VrrpLateness>& buckets, double sum, Labels labels) {
+        ClientMetric m;
+        m.label = std::move(labels);
+        uint64_t count = 0;
+        for (const api::VrrpLateness& b : buckets) {
+            count += b.adverts;
+            const double bound =
+                b.up_to_us ? double(b.up_to_us) / 1e6 : std::numeric_limits<double>::infinity();
+            m.histogram.bucket.push_back({count, bound});
+        }
+        m.histogram.sample_count = count;
+        m.histogram.sample_sum = sum;
         family_.metric.push_back(std::move(m));
     }
 
@@ -81,10 +99,35 @@ uint64_t sum(const api::Service& s) {
     return n;
 }
 
+template <class Value>
+void routers(const Input& in, Samples& out, Value value) {
+    for (const api::VrrpInstance& v : in.vrrp.instances)
+        out.add(double(value(v)), {{"vrrp_instance", v.name}});
+}
+void each_of(const Input& in, Samples& out, const char* label,
+             std::map<std::string, uint64_t> api::VrrpInstance::*counts) {
+    for (const api::VrrpInstance& v : in.vrrp.instances)
+        for (const auto& [name, count] : v.*counts)
+            out.add(double(count), {{"vrrp_instance", v.name}, {label, name}});
+}
+
+template <class Value>
+void checks(const Input& in, Samples& out, Value value) {
+    for (const api::Check& c : in.health.checks)
+        for (const api::CheckedServer& s : c.servers)
+            out.add(value(c), {{"service", s.service},
+                               {"virtual", s.virtual_service},
+                               {"backend", s.backend},
+                               {"type", c.type},
+                               {"target", c.target}});
+}
+
 constexpr auto kCounter = MetricType::Counter;
 constexpr auto kGauge = MetricType::Gauge;
+constexpr auto kHistogram = MetricType::Histogram;
 constexpr const char* kOfService = "service, protocol, virtual";
 constexpr const char* kOfBackend = "service, protocol, virtual, backend";
+constexpr const char* kOfCheck = "service, virtual, backend, type, target";
 constexpr const char* kOfServiceBoth = "service, protocol, virtual, direction";
 constexpr const char* kOfBackendBoth = "service, protocol, virtual, backend, direction";
 
@@ -179,6 +222,34 @@ const std::array kMetrics = {
     Metric{"torii_events_lost_total", kCounter, "",
            "Notes from workers to toriid that found their ring full.",
            [](const Input& in, Samples& out) { out.add(double(in.status.events_lost)); }},
+    Metric{"torii_check_up", kGauge, kOfCheck, "1 while the check counts its server as up.",
+           [](const Input& in, Samples& out) {
+               checks(in, out, [](const api::Check& c) { return double(c.up); });
+           }},
+    Metric{"torii_check_duration_seconds", kGauge, kOfCheck, "How long the last probe took.",
+           [](const Input& in, Samples& out) {
+               checks(in, out, [](const api::Check& c) { return double(c.duration_us) / 1e6; });
+           }},
+    Metric{"torii_check_results_total", kCounter, "type, reason", "Probes by what they found.",
+           [](const Input& in, Samples& out) {
+               for (const auto& [type, reasons] : in.health.results)
+                   for (const auto& [reason, count] : reasons)
+                       out.add(double(count), {{"type", type}, {"reason", reason}});
+           }},
+    Metric{"torii_check_late_total", kCounter, "",
+           "Probes that began more than 50 ms after their time.",
+           [](const Input& in, Samples& out) { out.add(double(in.health.late)); }},
+    Metric{"torii_service_quorum", kGauge, "virtual",
+           "1 while the servers that are up weigh enough for the service.",
+           [](const Input& in, Samples& out) {
+               for (const api::ServiceHealth& s : in.health.services)
+                   out.add(s.quorum, {{"virtual", s.virtual_service}});
+           }},
+    Metric{"torii_service_servers_up", kGauge, "virtual", "Checked servers that are up.",
+           [](const Input& in, Samples& out) {
+               for (const api::ServiceHealth& s : in.health.services)
+                   out.add(double(s.up), {{"virtual", s.virtual_service}});
+           }},
     Metric{"torii_generation", kGauge, "kind, state",
            "Number of the generation of tables that is published and that the workers use.",
            [](const Input& in, Samples& out) {
@@ -199,6 +270,67 @@ const std::array kMetrics = {
            [](const Input& in, Samples& out) {
                out.add(1, {{"version", in.status.version}, {"instance", in.status.instance}});
            }},
+    Metric{"torii_vrrp_state", kGauge, "vrrp_instance, state",
+           "1 for the state a VRRP instance is in: initialize, backup, active, fault.",
+           [](const Input& in, Samples& out) {
+               for (const api::VrrpInstance& v : in.vrrp.instances)
+                   for (const char* state : {"initialize", "backup", "active", "fault"})
+                       out.add(v.state == state, {{"vrrp_instance", v.name}, {"state", state}});
+           }},
+    Metric{"torii_vrrp_priority", kGauge, "vrrp_instance", "Effective priority.",
+           [](const Input& in, Samples& out) {
+               routers(in, out, [](const auto& v) { return v.priority; });
+           }},
+    Metric{"torii_vrrp_transitions_total", kCounter, "vrrp_instance, state",
+           "Transitions by the state that was entered.",
+           [](const Input& in, Samples& out) {
+               each_of(in, out, "state", &api::VrrpInstance::transitions);
+           }},
+    Metric{"torii_vrrp_adverts_sent_total", kCounter, "vrrp_instance", "Adverts sent.",
+           [](const Input& in, Samples& out) {
+               routers(in, out, [](const auto& v) { return v.sent; });
+           }},
+    Metric{"torii_vrrp_adverts_received_total", kCounter, "vrrp_instance", "Good adverts heard.",
+           [](const Input& in, Samples& out) {
+               routers(in, out, [](const auto& v) { return v.received; });
+           }},
+    Metric{"torii_vrrp_adverts_refused_total", kCounter, "vrrp_instance, reason",
+           "Messages refused, by the first rule they break.",
+           [](const Input& in, Samples& out) {
+               each_of(in, out, "reason", &api::VrrpInstance::refused);
+           }},
+    Metric{"torii_vrrp_resignations_total", kCounter, "vrrp_instance, direction",
+           "Adverts of priority 0, heard (in) and sent (out).",
+           [](const Input& in, Samples& out) {
+               for (const api::VrrpInstance& v : in.vrrp.instances)
+                   both(out, {{"vrrp_instance", v.name}}, v.resignations_received,
+                        v.resignations_sent);
+           }},
+    Metric{"torii_vrrp_weaker_total", kCounter, "vrrp_instance",
+           "Adverts of weaker routers heard while active.",
+           [](const Input& in, Samples& out) {
+               routers(in, out, [](const auto& v) { return v.weaker; });
+           }},
+    Metric{"torii_vrrp_adverts_late_total", kCounter, "vrrp_instance",
+           "Adverts sent more than half an interval late.",
+           [](const Input& in, Samples& out) {
+               routers(in, out, [](const auto& v) { return v.late; });
+           }},
+    Metric{"torii_vrrp_send_failed_total", kCounter, "vrrp_instance",
+           "Adverts that the kernel would not take.",
+           [](const Input& in, Samples& out) {
+               routers(in, out, [](const auto& v) { return v.send_failed; });
+           }},
+    Metric{"torii_vrrp_advert_lateness_seconds", kHistogram, "vrrp_instance",
+           "How late adverts were sent.",
+           [](const Input& in, Samples& out) {
+               for (const api::VrrpInstance& v : in.vrrp.instances)
+                   out.add(v.lateness, double(v.lateness_sum_us) / 1e6,
+                           {{"vrrp_instance", v.name}});
+           }},
+    Metric{"torii_vrrp_messages_lost_total", kCounter, "",
+           "Messages dropped by the kernel because too many waited.",
+           [](const Input& in, Samples& out) { out.add(double(in.vrrp.lost)); }},
 };
 
 class Collector : public prometheus::Collectable {
@@ -221,15 +353,20 @@ private:
 
 }  // namespace
 
-std::string exposition(const api::Status& status, const api::Services& services) {
-    return prometheus::TextSerializer().Serialize(Collector({status, services}).Collect());
+std::string exposition(const api::Status& status, const api::Services& services,
+                       const api::Vrrp& vrrp, const api::Health& health) {
+    return prometheus::TextSerializer().Serialize(
+        Collector({status, services, vrrp, health}).Collect());
 }
 
 std::string reference() {
     std::string out = "| metric | type | labels | meaning |\n|---|---|---|---|\n";
     for (const Metric& m : kMetrics)
         out += fmt::format("| `{}` | {} | {} | {} |\n", m.name,
-                           m.type == kCounter ? "counter" : "gauge", m.labels, m.help);
+                           m.type == kCounter     ? "counter"
+                           : m.type == kHistogram ? "histogram"
+                                                  : "gauge",
+                           m.labels, m.help);
     return out;
 }
 

@@ -3,11 +3,14 @@
 
 #include <string>
 
+#include "control/api/health.h"
 #include "control/api/model.h"
+#include "control/api/vrrp.h"
 
 namespace torii::metrics {
 
-std::string exposition(const api::Status&, const api::Services&);
+std::string exposition(const api::Status&, const api::Services&, const api::Vrrp& = {},
+                       const api::Health& = {});
 
 /// One line a metric for the reference: name, type, labels, help.
 std::string reference();
