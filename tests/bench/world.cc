@@ -82,7 +82,7 @@ World::World(const WorldSpec& spec) : spec_(spec), location_{directory_.path() +
     publish_routes();
     view_ = must(stages::View::make(must(shm::Services::view(services_)),
                                     must(shm::Routes::view(routes_)), 1));
-    state_ = std::make_unique<stages::WorkerState>(table_->seed(), 16, 2 * spec.backends);
+    state_ = std::make_unique<stages::WorkerState>(table_->seed(), 16, 2 * spec.backends, 64);
 }
 
 World::~World() {
@@ -126,9 +126,15 @@ void World::publish_services() {
         const std::vector<scheduler::Target> targets = list.targets();
         s.targets = bytes_of<scheduler::Target>(targets);
         s.changes = bytes_of<scheduler::Change>(list.changes());
+        s.target_size = sizeof(scheduler::Target);
         s.change_size = sizeof(scheduler::Change);
         s.table.resize(scheduler->table_size);
-        if (scheduler->build) scheduler->build(targets, s.table);
+        std::vector<Endpoint> ends;
+        for (const auto& t : targets) {
+            const shm::BackendRecord& b = d.backends[t.backend].record;
+            ends.push_back({b.address, b.port.host()});
+        }
+        if (scheduler->build) scheduler->build(targets, ends, s.table);
         if (spec_.forward == shm::Forward::dr) s.consistent = scheduler::build_consistent(targets);
         s.record.address = virtual_address();
         s.record.port = be16::from_host(kServicePort);

@@ -6,17 +6,16 @@ TORII_COMPAT_SEED picks other scenarios, TORII_COMPAT_SCENARIOS another number o
 """
 import collections
 import os
-import pathlib
 import random
-import subprocess
 
 import pytest
+from scenarios import on_the_kernel, on_torii
 
-HERE = pathlib.Path(__file__).resolve().parent
 SEED = int(os.environ.get("TORII_COMPAT_SEED", "1"))
-COUNT = int(os.environ.get("TORII_COMPAT_SCENARIOS", "30"))
-SCHEDULERS = ["rr", "wrr", "lc", "wlc", "sh", "dh"]
-SH_FLAGS = ["-", "sh-port", "sh-fallback", "sh-port,sh-fallback"]
+COUNT = int(os.environ.get("TORII_COMPAT_SCENARIOS", "26"))
+# Not twos: the guest's kernel does not have it.
+SCHEDULERS = ["rr", "wrr", "lc", "wlc", "sh", "dh", "mh", "sed", "nq", "fo", "ovf", "lblc", "lblcr"]
+HASHES = ["sh", "mh"]
 
 
 class Scenario:
@@ -31,7 +30,8 @@ class Scenario:
         self.virtuals = [self.address(50, i + 1) for i in range(4 if scheduler == "dh" else 1)]
         self.servers, self.deleted, self.flows, self.lines = [], [], [], []
         self.added = 0
-        flags = rng.choice(SH_FLAGS) if scheduler == "sh" else "-"
+        flags = rng.choice(["-", "{0}-port", "{0}-fallback", "{0}-port,{0}-fallback"])
+        flags = flags.format(scheduler) if scheduler in HASHES else "-"
         self.lines.append(f"service {scheduler} {flags} {'nat' if self.nat else 'dr'} {' '.join(self.virtuals)}")
 
     def address(self, kind, host):
@@ -181,18 +181,6 @@ def case(name):
     return "\n".join([f"scenario {name}", *lines, "end", ""])
 
 
-def outcomes(text):
-    """Scenario -> its lines. Loads come in no order; choices do."""
-    found, lines = collections.OrderedDict(), []
-    for line in text.splitlines():
-        if line.startswith("scenario "):
-            lines = found.setdefault(line.split()[1], [])
-        else:
-            lines.append(line)
-    return {name: [l for l in lines if l.startswith("choice")] + sorted(l for l in lines if l.startswith("load"))
-            for name, lines in found.items()}
-
-
 @pytest.fixture(scope="module")
 def scenarios():
     rng = random.Random(SEED)
@@ -202,20 +190,12 @@ def scenarios():
 
 @pytest.fixture(scope="module")
 def kernel(scenarios, tmp_path_factory):
-    directory = tmp_path_factory.mktemp("guest")
-    (directory / "scenarios").write_text("".join(scenarios.values()))
-    done = subprocess.run([HERE / "guest/run", "-t", "80", "-o", directory, HERE / "guest/replay",
-                           "/mnt/out/scenarios", "/mnt/out/outcomes"], capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return outcomes((directory / "outcomes").read_text())
+    return on_the_kernel(scenarios, tmp_path_factory.mktemp("guest"))
 
 
 @pytest.fixture(scope="module")
 def torii(scenarios):
-    done = subprocess.run([os.environ["PIPELINE_DRIVER"]], input="".join(scenarios.values()),
-                          capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return outcomes(done.stdout)
+    return on_torii(scenarios)
 
 
 def difference(scenario, kernel, torii):
@@ -237,7 +217,7 @@ def test_the_scenarios_are_worth_comparing(kernel):
     for scheduler in SCHEDULERS:
         mine = [line.split() for name, lines in kernel.items() if name.startswith(scheduler + "-") for line in lines]
         servers = collections.Counter(w[4] for w in mine if w[0] == "choice")
-        assert sum(servers.values()) >= 100 and len(servers) >= 10, (scheduler, servers)
+        assert sum(servers.values()) >= 60 and len(servers) >= 4, (scheduler, servers)
     states = {line.split()[5] for lines in kernel.values() for line in lines if line.startswith("choice")}
     assert len(states) >= 8, states
     loads = [line.split() for lines in kernel.values() for line in lines if line.startswith("load")]

@@ -128,7 +128,7 @@ class Host:
     def listening(self, port, protocol="tcp"):
         return bool(self.run("ss", "-Hln", f"--{protocol}", f"sport = :{port}").stdout.strip())
 
-    def nginx(self, port=80, files=None):
+    def nginx(self, port=80, files=None, more="", servers=""):
         """A web server that answers every path with its host's name, or a file of `files`."""
         root = self.lab.directory / f"{self.name}-www"
         root.mkdir(exist_ok=True)
@@ -142,14 +142,32 @@ http {{ access_log off; keepalive_timeout 60; default_type text/plain; client_bo
   proxy_temp_path {root}/p; fastcgi_temp_path {root}/f; uwsgi_temp_path {root}/u; scgi_temp_path {root}/s;
   server {{ listen {port}; listen [::]:{port}; root {root};
     location = /name {{ return 200 "{self.name}\\n"; }}
-    location = /slow {{ limit_rate 2m; }}
+    location = /slow {{ limit_rate 2m; }} {more}
     location / {{ try_files $uri @name; }}
-    location @name {{ return 200 "{self.name}\\n"; }} }} }}
+    location @name {{ return 200 "{self.name}\\n"; }} }} {servers} }}
 """)
         process = self.start("nginx", "-c", configuration, name=f"{self.name}-nginx")
         eventually(lambda: self.listening(port) or not process.running(), what=f"nginx on {self.name}")
         assert process.running(), process.output()
         return process
+
+    def nginx_with_troubles(self, port=80):
+        """As nginx(), and /healthz answers "ok" unless the files `broken` or `drip` lie in its folder `www`."""
+        self.www = self.lab.directory / f"{self.name}-troubles"
+        self.www.mkdir(exist_ok=True)
+        (self.www / "ok").write_text("ok\n")
+        (self.www / "slowly").write_text("ok" + "." * 600)
+        return self.nginx(port, more=f"""
+    location = /healthz {{ root {self.www}; if (-e {self.www}/broken) {{ return 503; }}
+      if (-e {self.www}/drip) {{ rewrite ^ /slowly last; }} rewrite ^ /ok last; }}
+    location = /ok {{ root {self.www}; }}
+    location = /slowly {{ root {self.www}; limit_rate 1; }}""")
+
+    def signal_nginx(self, number):
+        """To the server's master and workers."""
+        for pid in run("ip", "netns", "pids", self.namespace).stdout.split():
+            if pathlib.Path(f"/proc/{pid}/comm").read_text().strip() == "nginx":
+                os.kill(int(pid), number)
 
     def udp_echo(self, port):
         script = ("import socket,sys\ns=socket.socket(socket.AF_INET6,socket.SOCK_DGRAM)\n"

@@ -12,7 +12,7 @@ from lab import BIN, eventually, run
 
 # WorkerCounters (dataplane/shm/counters.h): 16 numbers, then one for each verdict in the order of verdict.h.
 FIRST_BLOCK, BEFORE_VERDICTS, VERDICTS = 128, 16, 64
-KERNEL_NOT_OURS, KERNEL_OTHER, LAST = 9, 11, 28
+KERNEL_NOT_OURS, KERNEL_OTHER, LAST = 10, 12, 38
 
 
 class Dataplane:

@@ -146,7 +146,7 @@ TEST_F(Answers, AreRateLimited) {
     int answered = 0, dropped = 0;
     for (int i = 0; i < 80; ++i) {
         const Verdict v =
-            world.send(Frame().ip(kClient, kVip).tcp(uint16_t(i + 1), 80, kSyn)).verdict;
+            world.send(Frame().ip(kClient, kVip).tcp(uint16_t(i + 1000), 80, kSyn)).verdict;
         answered += v == Verdict::answered_no_backend;
         dropped += v == Verdict::drop_no_backend;
     }
@@ -155,7 +155,7 @@ TEST_F(Answers, AreRateLimited) {
     world.pass(10);  // a thousand a second
     answered = 0;
     for (int i = 0; i < 80; ++i)
-        answered += world.send(Frame().ip(kClient, kVip).tcp(uint16_t(i + 1), 80, kSyn)).verdict ==
+        answered += world.send(Frame().ip(kClient, kVip).tcp(uint16_t(i + 1000), 80, kSyn)).verdict ==
                     Verdict::answered_no_backend;
     EXPECT_EQ(answered, 10);
 }
@@ -280,9 +280,12 @@ TEST_F(TooBig, IsAnsweredWithTheMtu) {
               "");
 }
 
-TEST_F(TooBig, WithoutDontFragmentItIsDropped) {
-    EXPECT_EQ(world.send(Frame().ip(kClient, kVip).tcp(1, 443, kSyn).payload(filler(1361))).verdict,
-              Verdict::drop_too_big);
+TEST_F(TooBig, WithoutDontFragmentItIsCutUp) {
+    const Sent s = world.send(Frame().ip(kClient, kVip).tcp(1, 443, kSyn).payload(filler(1361)));
+    EXPECT_EQ(s.verdict, Verdict::nat_request);
+    ASSERT_EQ(s.pieces.size(), 2u);
+    EXPECT_LE(s.pieces[0].size(), 1414u);
+    EXPECT_EQ(s.pieces[0].size() + s.pieces[1].size(), s.frame.size() + 34);
 }
 
 TEST_F(TooBig, UnknownMtuLimitsNothing) {

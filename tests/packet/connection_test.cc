@@ -358,7 +358,7 @@ TEST_F(Full, DirectRoutingGoesOnWithoutMemory) {
 TEST_F(Full, HalfOpenConnectionsMakeRoom) {
     world.backend(world.service(kVip, 80), kServer, 80, shm::Forward::nat);
     world.publish();
-    for (uint16_t port = 1; port <= 500; ++port) {
+    for (uint16_t port = 1001; port <= 1500; ++port) {
         EXPECT_EQ(world.send(Frame().ip(kClient, kVip).tcp(port, 80, kSyn)).verdict,
                   Verdict::nat_request)
             << port;

@@ -1,10 +1,11 @@
 // parse(): every frame gets a verdict, from bytes that are there.
 
+#include "dataplane/stages/parse.h"
+
 #include <gmock/gmock.h>
 
 #include <memory>
 
-#include "dataplane/stages/stages.h"
 #include "tests/support/frame.h"
 
 namespace torii {
@@ -24,7 +25,7 @@ Parsed parse(const Bytes& frame) {
     if (!frame.empty()) std::memcpy(r.memory.get(), frame.data(), frame.size());
     r.p.data = r.memory.get();
     r.p.length = uint16_t(frame.size());
-    stages::parse({&r.p, 1});
+    stages::parse(r.p);
     return r;
 }
 
@@ -239,7 +240,7 @@ TEST(Parse, SeesFragments) {
 TEST(Parse, LeavesWhatIsNotBalancedToTheKernel) {
     EXPECT_EQ(parse(Frame().type(0x0806).payload(filler(28)).bytes()).p.verdict,
               Verdict::kernel_other);
-    for (int protocol : {0, 2, 4, 41, 47, 50, 51, 58, 132})
+    for (int protocol : {0, 2, 4, 41, 47, 50, 51, 58, 131, 133})
         EXPECT_EQ(parse(tcp4().protocol(uint8_t(protocol)).payload(filler(64)).bytes()).p.verdict,
                   Verdict::kernel_other)
             << protocol;

@@ -110,6 +110,16 @@ TEST(SctpChunks, SayWhatHappens) {
     }
 }
 
+TEST(SctpChunks, StandForTcpsFlags) {
+    for (uint8_t e = 0; e < uint8_t(SctpEvent::kCount); ++e) {
+        const auto event = SctpEvent(e);
+        const uint8_t flags = stages::sctp_flags(event);
+        EXPECT_EQ(stages::sctp_event_in(flags), event);
+        EXPECT_EQ(bool(flags & kSyn), event == SctpEvent::init);
+        EXPECT_EQ(bool(flags & kRst), event == SctpEvent::abort);
+    }
+}
+
 TEST(SctpChunks, AnAbortBehindACookieCounts) {
     for (int cookie : {10, 11}) {
         for (int length = 0; length <= 9; ++length) {

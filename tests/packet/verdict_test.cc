@@ -6,6 +6,7 @@
 #include <functional>
 #include <random>
 
+#include "tests/support/pieces.h"
 #include "tests/support/world/world.h"
 
 namespace torii::test {
@@ -20,7 +21,7 @@ Frame tcp(const char* from, const char* to, uint16_t source, uint16_t destinatio
 Frame syn(uint16_t port) { return tcp(kClient, kVip, 40000, port, kSyn); }
 
 // Services: 80 by NAT, 81 direct, 82 without backends, 83 without neighbour, 84 without port, 85
-// without route, 86 with a small MTU.
+// without route, 86 with a small MTU, 87 by a tunnel, 88 on this machine itself.
 void serve(World& w) {
     w.backend(w.service(kVip, 80), kServer, 8080, shm::Forward::nat);
     w.backend(w.service(kVip, 81), kServer, 81, shm::Forward::dr);
@@ -29,6 +30,8 @@ void serve(World& w) {
     w.backend(w.service(kVip, 84), "10.7.0.1", 84, shm::Forward::dr);
     w.backend(w.service(kVip, 85), "10.8.0.1", 85, shm::Forward::dr);
     w.backend(w.service(kVip, 86), kServer2, 86, shm::Forward::dr);
+    w.backend(w.service(kVip, 87), kServer, 87, shm::Forward::tunnel);
+    w.backend(w.service(kVip, 88), kOurself, 88, shm::Forward::dr);
     w.backend(w.service(kVip6, 80), kServer6, 8080, shm::Forward::nat);
     for (auto& n : w.routes.neighbours)
         if (to_string(n.address) == kServer2) n.mtu = 1000;
@@ -61,6 +64,7 @@ const Case kCases[] = {
          return w.send(tcp(kServer, kClient, 8080, 40000, kSyn | kAck)).verdict;
      }},
     {Verdict::direct, [](World& w) { return w.send(syn(81)).verdict; }},
+    {Verdict::tunnel, [](World& w) { return w.send(syn(87)).verdict; }},
     {Verdict::stateless, [](World&) { return with_full_table(81); }},
     {Verdict::icmp_related,
      [](World& w) {
@@ -77,6 +81,7 @@ const Case kCases[] = {
      [](World& w) { return w.send(tcp(kClient, kVip, 5, 80, kAck)).verdict; }},
     {Verdict::kernel_other,
      [](World& w) { return w.send(Frame().type(0x0806).payload(filler(28))).verdict; }},
+    {Verdict::kernel_local, [](World& w) { return w.send(syn(88)).verdict; }},
     {Verdict::drop_truncated, [](World& w) { return w.send(Bytes(13)).verdict; }},
     {Verdict::drop_bad_header,
      [](World& w) {
@@ -92,7 +97,41 @@ const Case kCases[] = {
      }},
     {Verdict::drop_martian,
      [](World& w) { return w.send(tcp("127.0.0.1", kVip, 5, 80, kSyn)).verdict; }},
-    {Verdict::drop_fragment, [](World& w) { return w.send(syn(80).fragment(0, true)).verdict; }},
+    {Verdict::drop_fragment_tiny,
+     [](World& w) { return w.send(piece(syn(80).packet(), 0, 16, true)).verdict; }},
+    {Verdict::drop_fragment_length,
+     [](World& w) {
+         return w.send(piece(syn(80).payload(filler(60)).packet(), 0, 21, true)).verdict;
+     }},
+    {Verdict::drop_fragment_overlap,
+     [](World& w) {
+         w.send(piece(syn(80).payload(filler(60)).packet(), 0, 24, true));
+         return w.send(piece(syn(80).payload(filler(60)).packet(), 16, 16, true)).verdict;
+     }},
+    {Verdict::drop_fragment_duplicate,
+     [](World& w) {
+         w.send(piece(syn(80).payload(filler(60)).packet(), 0, 24, true));
+         return w.send(piece(syn(80).payload(filler(60)).packet(), 0, 24, true)).verdict;
+     }},
+    {Verdict::drop_fragment_refused,
+     [](World& w) {
+         w.send(piece(syn(82).payload(filler(60)).packet(), 0, 24, true));
+         return w.send(piece(syn(80).payload(filler(60)).packet(), 24, 16, false)).verdict;
+     }},
+    {Verdict::drop_fragment_timeout,
+     [](World& w) {
+         w.send(piece(syn(80).payload(filler(60)).packet(), 24, 16, false));
+         w.pass(2000);
+         return w.released().at(0).verdict;
+     }},
+    {Verdict::drop_fragment_full,
+     [](World& w) {
+         for (uint16_t i = 0;; ++i)
+             if (const Sent s =
+                     w.send(piece(syn(80).payload(filler(60)).packet(), 24, 16, false, i));
+                 s.verdict != Verdict::aside)
+                 return s.verdict;
+     }},
     {Verdict::drop_no_backend, [](World& w) { return over_the_limit(w, syn(82)); }},
     {Verdict::drop_backend_gone,
      [](World& w) {
@@ -102,7 +141,8 @@ const Case kCases[] = {
          return w.send(tcp(kClient, kVip, 40000, 80, kAck)).verdict;
      }},
     {Verdict::drop_ttl, [](World& w) { return over_the_limit(w, syn(80).ttl(1)); }},
-    {Verdict::drop_too_big, [](World& w) { return w.send(syn(86).payload(filler(1000))).verdict; }},
+    {Verdict::drop_too_big,
+     [](World& w) { return over_the_limit(w, syn(86).dont_fragment().payload(filler(1000))); }},
     {Verdict::drop_table_full, [](World&) { return with_full_table(80); }},
     {Verdict::drop_no_route, [](World& w) { return w.send(syn(85)).verdict; }},
     {Verdict::drop_no_neighbour,
@@ -112,6 +152,12 @@ const Case kCases[] = {
          return s.verdict;
      }},
     {Verdict::drop_no_port, [](World& w) { return w.send(syn(84)).verdict; }},
+    {Verdict::drop_no_source,
+     [](World& w) {
+         for (auto& n : w.routes.neighbours) n.local = {};
+         w.publish();
+         return w.send(syn(87)).verdict;
+     }},
     {Verdict::drop_no_memory,
      [](World& w) { return w.send(syn(82), {.headroom = 0, .tailroom = 0}).verdict; }},
 };
@@ -120,7 +166,8 @@ constexpr Verdict kOfPorts[] = {Verdict::drop_tx_full, Verdict::drop_no_kernel};
 
 TEST(Verdicts, EveryOneHasACase) {
     for (const auto& v : kVerdicts) {
-        if (v.id == Verdict::open || std::ranges::find(kOfPorts, v.id) != std::end(kOfPorts))
+        if (v.outcome == stages::Outcome::none ||
+            std::ranges::find(kOfPorts, v.id) != std::end(kOfPorts))
             continue;
         const auto at = std::ranges::find(kCases, v.id, &Case::verdict);
         ASSERT_NE(at, std::end(kCases)) << v.name << " has no packet that shows it";
@@ -178,13 +225,6 @@ TEST(Verdicts, MartiansAreDroppedOnlyOnTheirWayToAService) {
 TEST(Verdicts, FragmentsOfServicesOnly) {
     World w;
     serve(w);
-    w.send(syn(80));
-    EXPECT_EQ(w.send(syn(80).fragment(0, true)).verdict, Verdict::drop_fragment);
-    EXPECT_EQ(w.send(syn(80).fragment(1480, false)).verdict, Verdict::drop_fragment);
-    EXPECT_EQ(w.send(tcp(kClient6, kVip6, 5, 80, kSyn).fragment(0, true)).verdict,
-              Verdict::drop_fragment);
-    EXPECT_EQ(w.send(tcp(kServer, kClient, 8080, 40000, kAck).fragment(0, true)).verdict,
-              Verdict::drop_fragment);
     EXPECT_EQ(w.send(tcp(kServer, "10.0.0.1", 8080, 40000, kAck).fragment(0, true)).verdict,
               Verdict::kernel_not_ours);  // to the host itself
     EXPECT_EQ(w.send(tcp(kClient, "192.0.2.99", 5, 80, kSyn).fragment(0, true)).verdict,
@@ -237,11 +277,16 @@ TEST(Verdicts, SumEqualsReceivedOverGarbage) {
         }
         for (Sent& s : w.send_burst(burst, {.headroom = uint16_t(below(3) * 32),
                                            .tailroom = uint16_t(below(3) * 8)})) {
-            ASSERT_NE(s.verdict == Verdict::open, !s.held);
-            if (s.held) w.abandon_held(s);
+            const bool held = s.verdict == Verdict::open || s.verdict == Verdict::aside;
+            ASSERT_EQ(held, s.held);
+            if (s.verdict == Verdict::open) w.abandon_held(s);
         }
+        for (Sent& s : w.released())
+            if (s.held) w.abandon_held(s);
         w.pass(1);
     }
+    w.pass(2000);
+    w.released();
     EXPECT_EQ(w.counters().received.get(), kFrames);
     EXPECT_EQ(sum_of_verdicts(w), kFrames);
     EXPECT_EQ(w.counters().waiting.get(), 0u);

@@ -25,9 +25,9 @@ struct Making : testing::Test {
 TEST_F(Making, ResolvesNextHopsAndServers) {
     const stages::View& v = world.view();
     EXPECT_EQ(refusal(world.services), "");
-    ASSERT_EQ(v.backend_next_hop.size(), 2u);
-    for (uint32_t hop : v.backend_next_hop)
-        EXPECT_EQ(to_string(v.routes.next_hops[hop].destination), kServerMac);
+    ASSERT_EQ(v.backends.size(), 2u);
+    for (const stages::BackendHop& b : v.backends)
+        EXPECT_EQ(to_string(v.routes.next_hops[b.next_hop].destination), kServerMac);
     EXPECT_TRUE(v.is_nat_backend(*parse_address(kServer)));
     EXPECT_FALSE(v.is_nat_backend(*parse_address(kServer6)));  // direct routing
     const uint32_t vip = parse_address(kVip)->as_v4().raw();

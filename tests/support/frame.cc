@@ -197,6 +197,7 @@ std::string wrong_checksums(const Bytes& f) {
     const size_t end = l3 + (v4 ? get16(f, l3 + 2) : 40 + get16(f, l3 + 4));
     uint8_t protocol = uint8_t(get8(f, l3 + (v4 ? 9 : 6)));
     if (v4 && checksum(f, l3, l3 + header) != 0) return "IPv4 header checksum";
+    if (v4 && (get16(f, l3 + 6) & 0x3fff) != 0) return {};  // the others are in other fragments
     size_t l4 = l3 + header;
     while (!v4 && (protocol == 0 || protocol == 43 || protocol == 60 || protocol == 51)) {
         const size_t size = protocol == 51 ? (get8(f, l4 + 1) + 2) * 4 : (get8(f, l4 + 1) + 1) * 8;

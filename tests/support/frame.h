@@ -31,6 +31,7 @@ public:
     Frame& ip(std::string_view source, std::string_view destination);  ///< family by address
     Frame& ttl(uint8_t);
     Frame& tos(uint8_t);
+    static constexpr uint16_t kIdentification = 0x1234;  ///< of IPv4, unless id() says another
     Frame& id(uint16_t);
     Frame& dont_fragment(bool = true);
     Frame& fragment(uint16_t offset, bool more);       ///< IPv6: adds a fragment header
@@ -67,7 +68,7 @@ private:
     uint16_t type_ = 0;  // 0: from the address family
     Address source_, destination_;
     uint8_t ttl_ = 64, tos_ = 0, protocol_ = 0, tcp_flags_ = 0, icmp_type_ = 0, icmp_code_ = 0;
-    uint16_t id_ = 0x1234, fragment_ = 0, source_port_ = 0, destination_port_ = 0;
+    uint16_t id_ = kIdentification, fragment_ = 0, source_port_ = 0, destination_port_ = 0;
     uint32_t icmp_rest_ = 0;
     bool checksum_ = true, fragmented_ = false;
     Bytes options_, tcp_options_, payload_;
@@ -76,6 +77,7 @@ private:
 };
 
 /// Recomputes every checksum of the frame from nothing; empty if all are right, else what is wrong.
+/// Of a fragment, only the IP header's.
 std::string wrong_checksums(const Bytes& frame);
 
 /// Two hex dumps side by side with the differing bytes marked; empty if equal.

@@ -5,12 +5,14 @@
 #include <cstring>
 
 #include "dataplane/scheduler/consistent.h"
+#include "dataplane/stages/patrol.h"
+#include "dataplane/stages/cut.h"
 #include "dataplane/stages/stages.h"
 
 namespace torii::test {
 namespace {
 
-constexpr uint32_t kSlots = 128;
+constexpr uint32_t kSlots = 128, kDatagrams = 256;
 constexpr uint32_t kClientsIf = 10, kServersIf = 11, kNowhereIf = 12;
 
 template <class T>
@@ -31,6 +33,14 @@ std::vector<std::byte> raw(std::span<const T> values) {
     return {bytes.begin(), bytes.end()};
 }
 
+// What the host is on the link of each port.
+Address local_on(uint16_t port, std::string_view neighbour) {
+    constexpr const char* kLocals[2][2] = {{"198.51.100.2", "2001:db8:c::2"},
+                                           {kOurself, kOurself6}};
+    if (port > 1) return {};
+    return must(parse_address(kLocals[port][neighbour.find(':') != neighbour.npos]));
+}
+
 }  // namespace
 
 shm::NextHop hop(std::string_view address, uint32_t ifindex, uint16_t port, std::string_view to,
@@ -43,6 +53,7 @@ shm::NextHop hop(std::string_view address, uint32_t ifindex, uint16_t port, std:
     h.mtu = mtu;
     if (!to.empty()) h.destination = must(parse_mac(to));
     if (!from.empty()) h.source = must(parse_mac(from));
+    h.local = local_on(port, address);
     h.resolved = !to.empty();
     return h;
 }
@@ -69,9 +80,10 @@ World::World(uint32_t capacity, uint32_t workers) {
                          hop(kServer2, kServersIf, 1, kServer2Mac, kPort1Mac),
                          hop(kServer6, kServersIf, 1, kServerMac, kPort1Mac)};
     routes.locals = {{must(parse_address("198.51.100.2")), kClientsIf},
-                     {must(parse_address("10.0.0.1")), kServersIf}};
+                     {must(parse_address(kOurself)), kServersIf},
+                     {must(parse_address(kOurself6)), kServersIf}};
     routes.port_addresses = {must(parse_address("198.51.100.2")),
-                             must(parse_address("2001:db8:c::2")), must(parse_address("10.0.0.1")),
+                             must(parse_address("2001:db8:c::2")), must(parse_address(kOurself)),
                              Address{}};
     services.backends.resize(0);
 
@@ -88,7 +100,8 @@ World::World(uint32_t capacity, uint32_t workers) {
     options.huge_pages = flow::HugePages::never;
     table_ = must(flow::Table::open(at, options, counters_, now, recovery));
     for (uint32_t w = 0; w < workers; ++w)
-        states_.push_back(std::make_unique<stages::WorkerState>(table_->seed(), kSlots, kSlots));
+        states_.push_back(
+            std::make_unique<stages::WorkerState>(table_->seed(), kSlots, kSlots, kDatagrams));
     events_ = std::make_unique<shm::EventRing>();
     publish();
 }
@@ -158,11 +171,12 @@ void World::publish() {
         s.record.version = list.version();
         s.record.max_weight = list.max_weight();
         s.record.gcd = list.gcd();
-        s.table.clear();
-        if (row && row->build && !targets.empty()) {
-            s.table.resize(row->table_size);
-            row->build(targets, s.table);
+        std::vector<Endpoint> ends;
+        for (const scheduler::Target& t : targets) {
+            const shm::BackendRecord& b = services.backends[t.backend].record;
+            ends.push_back({b.address, b.port.host()});
         }
+        s.table = row ? scheduler::build_table(*row, targets, ends) : std::vector<uint32_t>{};
         s.consistent.clear();
         const bool nat = !targets.empty() &&
                          services.backends[targets[0].backend].record.forward == shm::Forward::nat;
@@ -193,17 +207,63 @@ std::vector<Sent> World::send_burst(const std::vector<Bytes>& frames, Room room,
         burst[i].headroom = room.headroom;
         burst[i].tailroom = room.tailroom;
         burst[i].in_port = room.port;
+        burst[i].owner = sent[i].memory.get();
     }
     stages::Context c = context(worker);
     dataplane::run(c, burst);
     for (size_t i = 0; i < frames.size(); ++i) {
-        const stages::Packet& p = sent[i].packet = burst[i];
-        sent[i].verdict = p.verdict;
-        sent[i].held = p.held;
-        sent[i].port = p.out_port;
-        sent[i].frame.assign(p.data, p.data + p.length);
+        describe(sent[i], burst[i]);
+        if (sent[i].verdict == stages::Verdict::aside && burst[i].give_to == stages::kNobody)
+            aside_[burst[i].owner] = std::move(sent[i].memory);
     }
     return sent;
+}
+
+void World::describe(Sent& s, const stages::Packet& p) {
+    s.packet = p;
+    s.verdict = p.verdict;
+    s.held = p.held;
+    s.port = p.out_port;
+    s.frame.assign(p.data, p.data + p.length);
+    if (p.cut_to == 0 || stages::info(p.verdict).outcome != stages::Outcome::forwarded) return;
+    const stages::CutPlan plan = stages::plan_cut(p);
+    for (uint16_t i = 0; i < plan.count; ++i) {
+        s.pieces.emplace_back(stages::piece_length(plan, i));
+        stages::write_piece(p, plan, i, s.pieces.back().data());
+    }
+}
+
+std::vector<Sent> World::released(uint32_t worker) {
+    std::vector<Sent> out;
+    stages::Context c = context(worker);
+    std::vector<stages::Packet> burst(dataplane::kMaxBurst);
+    while (const size_t n = dataplane::release_fragments(c, burst)) {
+        dataplane::account_released(c, std::span(burst).first(n));
+        for (size_t i = 0; i < n; ++i) {
+            describe(out.emplace_back(), burst[i]);
+            const auto kept = aside_.find(burst[i].owner);
+            out.back().memory = std::move(kept->second);
+            aside_.erase(kept);
+        }
+    }
+    return out;
+}
+
+std::vector<Sent> World::send_all(const std::vector<Bytes>& frames, Room room, uint32_t worker) {
+    std::vector<Sent> out;
+    const auto take = [&](Sent s, uint32_t on) {
+        if (s.verdict != stages::Verdict::aside) out.push_back(std::move(s));
+        for (Sent& r : released(on)) out.push_back(std::move(r));
+    };
+    for (const Bytes& frame : frames) {
+        Sent s = send(frame, room, worker);
+        const uint16_t other = s.packet.give_to;
+        if (other == stages::kNobody)
+            take(std::move(s), worker);
+        else
+            take(send(frame, room, other), other);
+    }
+    return out;
 }
 
 Sent World::send(const Bytes& frame, Room room, uint32_t worker) {
@@ -233,6 +293,11 @@ void World::pass(uint32_t milliseconds) {
     for (size_t w = 0; w < states_.size(); ++w) {
         table_->worker(uint32_t(w)).expire(now, 1000);
         table_->worker(uint32_t(w)).quiescent();
+        states_[w]->fragments.expire(now_us, ~0u);
+    }
+    if (!stages::wants_patrol(view(), state().patrol, now)) return;
+    stages::Context c = context(0);
+    while (stages::patrol(c)) {
     }
 }
 

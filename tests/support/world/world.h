@@ -7,6 +7,7 @@
 // device without a port, 10.8.0.0/24 is unreachable; neighbours not listed in world.cc are
 // unresolved.
 
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -28,12 +29,16 @@ inline constexpr const char *kClientMac = "02:00:00:00:00:01", *kPort0Mac = "02:
                             *kRouterMac = "02:00:00:00:00:03", *kServerMac = "02:00:00:00:01:07",
                             *kServer2Mac = "02:00:00:00:01:08", *kPort1Mac = "02:00:00:00:01:01";
 
+// What the balancer is on the servers' side.
+inline constexpr const char *kOurself = "10.0.0.1", *kOurself6 = "2001:db8:b::1";
+
 /// What came out of the pipeline for one frame.
 struct Sent {
     stages::Verdict verdict = stages::Verdict::open;
     bool held = false;
     uint16_t port = 0xffff;
     Bytes frame;
+    std::vector<Bytes> pieces;  ///< what leaves instead of the frame when it is cut up
     stages::Packet packet;
     std::unique_ptr<std::byte[]> memory;
 };
@@ -65,6 +70,12 @@ public:
     }
     /// Through the pipeline as one burst.
     std::vector<Sent> send_burst(const std::vector<Bytes>&, Room = {}, uint32_t worker = 0);
+    /// Fragments that were held by this worker's table and are not any more. What send() gave back
+    /// with the verdict aside and no worker to give it to must not be forgotten before.
+    std::vector<Sent> released(uint32_t worker = 0);
+    /// Sends the frames one by one, to the worker they are given to, and returns what came of all,
+    /// in the order in which it came out; none aside.
+    std::vector<Sent> send_all(const std::vector<Bytes>&, Room = {}, uint32_t worker = 0);
     bool resolve_held(Sent&);  ///< with the view in force now
     void abandon_held(Sent&);
 
@@ -87,6 +98,7 @@ public:
 
 private:
     stages::Context context(uint32_t worker);
+    void describe(Sent&, const stages::Packet&);
 
     TemporaryDirectory directory_;
     std::vector<scheduler::ListState> lists_;
@@ -97,6 +109,7 @@ private:
     std::unique_ptr<flow::Table> table_;
     std::vector<std::unique_ptr<stages::WorkerState>> states_;
     std::unique_ptr<shm::EventRing> events_;
+    std::map<void*, std::unique_ptr<std::byte[]>> aside_;  // memory of held fragments, by owner
     uint32_t stamp_ = 0, next_generation_ = 1;
 };
 

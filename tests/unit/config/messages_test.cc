@@ -25,6 +25,9 @@ std::string service(const std::string& virtuals, const std::string& backend,
            "\n    backends:\n      - " + backend + "\n" + more;
 }
 const std::string kWeb = "192.0.2.1:80/tcp";
+std::string tunnel(const std::string& keys) {
+    return service(kWeb, "{address: 10.0.0.1, forward: tunnel, tunnel: " + keys + "}");
+}
 
 /// "0, 1, 2": so many numbers.
 std::string many(int count) {
@@ -90,7 +93,8 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"size", "dataplane:\n  connections: 1X\n  ports: [{name: p, driver: memory}]\n",
             "f:2:16: 'connections' must be a size from 16 to 1G, got '1X'\n"},
         Row{"word", kPort + "services: [{name: s, virtual: " + kWeb + ", scheduler: wwr}]\n",
-            "f:2:60: 'scheduler' must be one of rr wrr lc wlc sh dh, got 'wwr'\n"},
+            "f:2:60: 'scheduler' must be one of rr wrr lc wlc sh dh lblc lblcr sed nq fo ovf mh "
+            "twos, got 'wwr'\n"},
         Row{"address", kPort + "servers: {a: {address: example.com}}\n",
             "f:2:24: 'address' must be an IPv4 or IPv6 address, got 'example.com'\n"},
         Row{"listen", kPort + "web: {listen: 9105}\n",
@@ -104,45 +108,58 @@ INSTANTIATE_TEST_SUITE_P(
                 "]\n  ports: " + "[{name: p, driver: memory}]\n",
             "f:2:12: 'workers' can have 64 entries at most, got 65\n"},
         Row{"virtual_without_protocol", kPort + "services: [{name: s, virtual: 192.0.2.1:80}]\n",
-            "f:2:31: 'virtual' must be address:port/protocol, got '192.0.2.1:80'\n"},
+            "f:2:31: 'virtual' must be address:port/protocol or mark:N, got '192.0.2.1:80'\n"},
         Row{"virtual_icmp", kPort + "services: [{name: s, virtual: 192.0.2.1:80/icmp}]\n",
-            "f:2:31: 'virtual' must be address:port/protocol, got '192.0.2.1:80/icmp'\n"},
+            "f:2:31: 'virtual' must be address:port/protocol or mark:N, got '192.0.2.1:80/icmp'\n"},
         Row{"virtual_ipv6_without_quotes",
             kPort + "services:\n  - name: s\n    virtual:\n      - [2001:db8::1]\n",
-            "f:5:9: 'virtual' must be address:port/protocol, got a list; IPv6 in brackets needs "
+            "f:5:9: 'virtual' must be address:port/protocol or mark:N, got a list; IPv6 in "
+            "brackets needs "
             "quotes\n"}),
     name_of);
 
-std::string later(const std::string& what) {
-    return what + " is not supported by this version of torii\n";
-}
 std::string with(const std::string& key) {
     return kPort + "services:\n  - name: s\n    virtual: " + kWeb + "\n    " + key + "\n";
 }
 
 INSTANTIATE_TEST_SUITE_P(
+    Health, Messages,
+    testing::Values(
+        Row{"type_missing", with("health: {interval: 1s}"),
+            "f:5:13: 'type' is missing: a check needs one\n"},
+        Row{"type_of_one_of_several", with("checks: [{type: tcp}, {port: 80}]"),
+            "f:5:27: 'type' is missing: a check needs one\n"},
+        Row{"type_unknown", with("health: {type: ftp}"),
+            "f:5:20: 'type' must be one of none tcp http https smtp script dns udp icmp, got "
+            "'ftp'\n"},
+        Row{"status", with("health: {type: http, http: {status: [200-299, 99]}}"),
+            "f:5:51: 'status' must be a status code or a range like 200-299, got '99'\n"},
+        Row{"yes", with("start_down: yes"),
+            "f:5:17: 'start_down' must be true or false, got 'yes'\n"},
+        Row{"too_often", with("health: {type: tcp, interval: 1ms}"),
+            "f:5:35: 'interval' must be a duration from 10ms to 1d, got '1ms'\n"},
+        Row{"hysteresis", with("quorum: {up: 2, hysteresis: 2}"),
+            "f:5:13: 'hysteresis' (2) must be less than 'up' (2)\n"},
+        Row{"quorum_command", with("quorum: {on_up: up.sh}"),
+            "f:5:13: the command 'up.sh' must be an absolute path\n"},
+        Row{"sorry_without_address", with("sorry_server: {port: 80}"),
+            "f:5:19: 'address' is missing\n"},
+        Row{"sorry_family", with("sorry_server: {address: '2001:db8::1'}"),
+            "f:5:19: no virtual of the service has the family of the sorry server's address "
+            "2001:db8::1\n"},
+        Row{"two_overrides", service(kWeb, "{address: 10.0.0.1, health: [{port: 1}, {port: 2}]}"),
+            "f:6:37: 'health' can have 1 entries at most, got 2\n"}),
+    name_of);
+
+std::string later(const std::string& what) {
+    return what + " is not supported by this version of torii\n";
+}
+
+INSTANTIATE_TEST_SUITE_P(
     Later, Messages,
     testing::Values(
-        Row{"health", with("health: {type: http}"), later("f:5:5: 'health'")},
-        Row{"persistence", with("persistence: {timeout: 300s}"), later("f:5:5: 'persistence'")},
-        Row{"one_packet", with("one_packet: true"), later("f:5:5: 'one_packet'")},
-        Row{"sorry_server", with("sorry_server: {}"), later("f:5:5: 'sorry_server'")},
-        Row{"quorum", with("quorum: {up: 2}"), later("f:5:5: 'quorum'")},
-        Row{"inhibit", with("inhibit_on_failure: true"), later("f:5:5: 'inhibit_on_failure'")},
-        Row{"start_down", with("start_down: true"), later("f:5:5: 'start_down'")},
-        Row{"drain", with("drain: {deadline: 60s}"), later("f:5:5: 'drain'")},
-        Row{"tunnel", with("forward: tunnel"), later("f:5:14: 'forward: tunnel'")},
-        Row{"scheduler", with("scheduler: mh"), later("f:5:16: 'scheduler: mh'")},
-        Row{"scheduler_flag", with("scheduler_flags: [mh-port]"),
-            later("f:5:23: 'scheduler_flags: mh-port'")},
-        Row{"backend_tunnel", service(kWeb, "{address: 10.0.0.1, tunnel: {type: gue}}"),
-            later("f:6:29: 'tunnel'")},
-        Row{"marks", kPort + "marks: []\n", later("f:2:1: 'marks'")},
-        Row{"behaviour", kPort + "behaviour: {sloppy_tcp: 1}\n", later("f:2:1: 'behaviour'")},
-        Row{"mark", kPort + "services: [{name: s, virtual: 'mark:7'}]\n",
-            later("f:2:31: 'mark:7'")},
-        Row{"sctp", kPort + "services: [{name: s, virtual: 192.0.2.1:80/sctp}]\n",
-            later("f:2:31: protocol sctp")},
+        Row{"via_service", with("health: {type: tcp, via: service}"), later("f:5:25: 'via'")},
+        Row{"switch", kPort + "behaviour: {cache_bypass: 1}\n", later("f:2:13: 'cache_bypass'")},
         Row{"bond", "dataplane:\n  ports:\n    - {name: p, driver: bond, members: [a, b]}\n",
             later("f:3:25: 'driver: bond'") + later("f:3:31: 'members'")}),
     name_of);
@@ -198,8 +215,24 @@ INSTANTIATE_TEST_SUITE_P(
                     "  - {name: a, virtual: 192.0.2.2:80/tcp}\n",
             "f:4:12: the service name 'a' is already used at f:3:12\n"},
         Row{"port_0", service("192.0.2.1:0/tcp", "{address: 10.0.0.1}"),
-            "f:4:14: 192.0.2.1:0/tcp: port 0 (every port) needs persistence, which this version of "
-            "torii does not support; name a port\n"},
+            "f:4:14: 192.0.2.1:0/tcp: port 0 (every port) needs 'persistence'\n"},
+        Row{"persistence_without_timeout", with("persistence: {netmask: 24}"),
+            "f:5:18: 'timeout' is missing\n"},
+        Row{"persistence_split_second", with("persistence: {timeout: 1500ms}"),
+            "f:5:28: persistence is counted in whole seconds\n"},
+        Row{"netmask_too_long", with("persistence: {timeout: 5s, netmask: 33}"),
+            "f:5:41: an IPv4 address has no 33 bits\n"},
+        Row{"netmask_of_both",
+            kPort + "services: [{name: s, virtual: [192.0.2.1:80/tcp, '[2001:db8::1]:80/tcp'], "
+                    "persistence: {timeout: 5s, netmask: 24}}]\n",
+            "f:2:111: 'netmask' means another thing for IPv4 and for IPv6, and 's' has virtuals of "
+            "both: make it two services\n"},
+        Row{"netmask_dotted_for_ipv6",
+            kPort + "services: [{name: s, virtual: '[2001:db8::1]:80/tcp', "
+                    "persistence: {timeout: 5s, netmask: 255.255.0.0}}]\n",
+            "f:2:91: 'netmask' of an IPv6 service must be a prefix length\n"},
+        Row{"one_packet_of_tcp", with("one_packet: true"),
+            "f:5:17: one_packet is for udp virtuals and marks only, not for 192.0.2.1:80/tcp\n"},
         Row{"virtual_multicast", service("224.0.0.1:80/tcp", "{address: 10.0.0.1}"),
             "f:4:14: the virtual address 224.0.0.1 is a multicast address: it must be unicast\n"},
         Row{"virtual_loopback", service("'[::1]:80/tcp'", "{address: '2001:db8::1'}"),
@@ -246,6 +279,24 @@ INSTANTIATE_TEST_SUITE_P(
             service(kWeb, "{server: a}\n      - {address: 10.0.0.1}",
                     "servers: {a: {address: 10.0.0.1}}\n"),
             "f:7:9: the backend 10.0.0.1 is already in 'www' at f:6:9\n"},
+        Row{"tunnel_of_nat", service(kWeb, "{address: 10.0.0.1, tunnel: {type: gre}}"),
+            "f:6:37: 'tunnel' is for 'forward: tunnel' only\n"},
+        Row{"gue_without_port", tunnel("{type: gue}"), "f:6:54: a gue tunnel needs 'port'\n"},
+        Row{"gre_with_port", tunnel("{type: gre, port: 6080}"),
+            "f:6:72: a tunnel of type gre has no port\n"},
+        Row{"ipip_checksum", tunnel("{checksum: csum}"),
+            "f:6:65: a tunnel of type ipip has no checksum 'csum'\n"},
+        Row{"gre_remcsum", tunnel("{type: gre, checksum: remcsum}"),
+            "f:6:76: a tunnel of type gre has no checksum 'remcsum'\n"},
+        Row{"tunnel_port", service(kWeb, "{address: 10.0.0.1, forward: tunnel, port: 81}"),
+            "f:6:52: a tunnel cannot change ports: the backend gets 192.0.2.1:80/tcp on port 80; "
+            "leave 'port' out or forward by nat\n"},
+        Row{"same_mark_twice",
+            kPort + "marks:\n  - {mark: 1, destination: 10.0.0.0/8, ports: 80}\n"
+                    "  - {mark: 2, destination: 10.0.0.0/8, ports: 80}\n",
+            "f:4:5: 10.0.0.0/8 tcp ports 80 already have a mark, given at f:3:5\n"},
+        Row{"mark_zero", kPort + "services: [{name: s, virtual: 'mark:0'}]\n",
+            "f:2:31: 'virtual' must be mark:N or mark:N/ipv6, got 'mark:0'\n"},
         Row{"thresholds", service(kWeb, "{address: 10.0.0.1, upper: 10, lower: 20}"),
             "f:6:47: 'lower' (20) cannot be above 'upper' (10)\n"}),
     name_of);
@@ -254,19 +305,19 @@ INSTANTIATE_TEST_SUITE_P(
 // complained about a second time by the checks.
 INSTANTIATE_TEST_SUITE_P(
     Several, Messages,
-    testing::Values(Row{"two",
-                        service("192.0.2.1:80/sctp", "{server: web9, weight: many}",
-                                "timeouts: {tcpp: 3s}\n"),
-                        "f:4:14: protocol sctp is not supported by this version of torii\n"
-                        "f:6:18: there is no server 'web9' in 'servers'\n"
-                        "f:6:32: 'weight' must be a number from 0 to 65535, got 'many'\n"
-                        "f:7:12: unknown key 'tcpp'; did you mean 'tcp'?\n"},
-                    Row{"address_once", service(kWeb, "{address: nowhere}"),
-                        "f:6:19: 'address' must be an IPv4 or IPv6 address, got 'nowhere'\n"},
-                    Row{"driver_once", "dataplane:\n  ports:\n    - {name: p, driver: afxdp}\n",
-                        "f:3:25: 'driver' must be one of af_xdp pci tap memory, got 'afxdp'\n"},
-                    Row{"upper_once", service(kWeb, "{address: 10.0.0.1, upper: x, lower: 20}"),
-                        "f:6:36: 'upper' must be a number from 0 to 4294967295, got 'x'\n"}),
+    testing::Values(
+        Row{"two",
+            service("192.0.2.1:80/icmp", "{server: web9, weight: many}", "timeouts: {tcpp: 3s}\n"),
+            "f:4:14: 'virtual' must be address:port/protocol or mark:N, got '192.0.2.1:80/icmp'\n"
+            "f:6:18: there is no server 'web9' in 'servers'\n"
+            "f:6:32: 'weight' must be a number from 0 to 65535, got 'many'\n"
+            "f:7:12: unknown key 'tcpp'; did you mean 'tcp'?\n"},
+        Row{"address_once", service(kWeb, "{address: nowhere}"),
+            "f:6:19: 'address' must be an IPv4 or IPv6 address, got 'nowhere'\n"},
+        Row{"driver_once", "dataplane:\n  ports:\n    - {name: p, driver: afxdp}\n",
+            "f:3:25: 'driver' must be one of af_xdp pci tap memory, got 'afxdp'\n"},
+        Row{"upper_once", service(kWeb, "{address: 10.0.0.1, upper: x, lower: 20}"),
+            "f:6:36: 'upper' must be a number from 0 to 4294967295, got 'x'\n"}),
     name_of);
 
 TEST(Allowed, BackendsOfBothFamiliesBehindVirtualsOfBoth) {
@@ -292,14 +343,17 @@ TEST(CheckMachine, NamesWhatTheMachineLacks) {
         "    - {name: c, driver: tap, interface: tap7}\n",
         "f");
     ASSERT_TRUE(loaded.config) << format(loaded.diagnostics);
-    const Machine small{.cpus = 2, .memory_bytes = 4ull << 30, .interfaces = {"lo", "eth0"}};
+    const Machine small{
+        .cpus = 2, .memory_bytes = 4ull << 30, .interfaces = {"lo", "eth0"}, .addresses = {}};
     EXPECT_EQ(format(check_machine(*loaded.config, small)),
               "f:2:12: there is no core 7: this machine has 0 to 1\n"
               "f:6:28: there is no interface 'eth7': this machine has eth0 lo\n"
               "f:3:16: a table of 67108864 connections needs about 6144 MiB, and this machine has "
               "4096 MiB: lower 'connections' to at most 44739242\n");
-    const Machine large{
-        .cpus = 8, .memory_bytes = 64ull << 30, .interfaces = {"eth0", "eth7", "lo"}};
+    const Machine large{.cpus = 8,
+                        .memory_bytes = 64ull << 30,
+                        .interfaces = {"eth0", "eth7", "lo"},
+                        .addresses = {}};
     EXPECT_EQ(format(check_machine(*loaded.config, large)), "");
 }
 

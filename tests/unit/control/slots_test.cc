@@ -149,5 +149,34 @@ TEST_F(Slotted, RebaseClearsOnlyBasesAboveTheCounters) {
     EXPECT_FALSE(rebase(s, facts));
 }
 
+TEST_F(Slotted, ALeavingBackendHasItsServicesTimeFromTheFirstStep) {
+    const auto drained = [](std::vector<std::string_view> backends, uint16_t weight) {
+        Desired d = with(std::move(backends));
+        d.services[0].drain = 60;
+        d.services[0].destinations[0].weight = weight;
+        return d;
+    };
+    facts.now = 4000;
+    Slots s = step({}, drained({kA, kB}, 1));
+    EXPECT_EQ(s.backends[0].drain_until, 0u);
+    s = step(s, drained({kA, kB}, 0));
+    EXPECT_EQ(s.backends[0].drain_until, 4000u + 60 * 4);
+    facts.now = 4100;
+    s = step(s, drained({kB}, 1));
+    EXPECT_EQ(s.backends[0].drain_until, 4000u + 60 * 4) << "removed later: no more time";
+    EXPECT_EQ(s.backends[1].drain_until, 0u);
+    std::vector<Usage> used(2);
+    used[0].references = 1;
+    facts.backends = used;
+    s = step(s, drained({kA, kB}, 1));
+    EXPECT_EQ(s.backends[0].drain_until, 0u) << "it is back";
+    s = step(s, Desired{});
+    EXPECT_EQ(s.backends[1].drain_until, 4100u + 60 * 4) << "its service went with it";
+    s = step(s, with({kA, kB}));
+    EXPECT_EQ(s.backends[1].drain_until, 0u);
+    s = step(s, with({kB}));
+    EXPECT_EQ(s.backends[0].drain_until, 0u) << "for ever";
+}
+
 }  // namespace
 }  // namespace torii::control

@@ -86,6 +86,11 @@ struct Flows {
                                               t.client_port.raw(), t.virtual_address.bytes.data(),
                                               t.virtual_port.raw());
     }
+    /// Of a template, where it is one.
+    uint32_t find(const Listed& l) {
+        return l.word.flags & kTemplate ? table->worker(0).find_template(l.tuple, hash(l.tuple))
+                                        : find(l.tuple);
+    }
     uint32_t find_reply(const Tuple& t, uint32_t w = 0) {
         if (t.client.is_v4())
             return table->worker(w).find_reply4(

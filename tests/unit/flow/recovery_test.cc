@@ -28,7 +28,8 @@ void expect_sound(Flows& f, Tick now = 1000) {
     EXPECT_EQ(timers, listed);
     auto reader = Reader::open(f.path());
     reader->each([&](const Listed& l) {
-        const uint32_t e = f.find(l.tuple);
+        const uint32_t e =
+            l.persistent ? f[0].find_template(l.tuple, f.hash(l.tuple)) : f.find(l.tuple);
         EXPECT_NE(e, kNone);
         EXPECT_TRUE(e == kNone || f[0].tuple(e) == l.tuple);
         EXPECT_GT(l.word.expiry, now);
@@ -40,7 +41,7 @@ void expect_sound(Flows& f, Tick now = 1000) {
 void expect_all_ends(Flows& f) {
     auto reader = Reader::open(f.path());
     reader->each([&](const Listed& l) {
-        EXPECT_TRUE(f[0].remove(f.find(l.tuple)));
+        EXPECT_TRUE(f[0].remove(f.find(l)));
         return true;
     });
     f.quiesce();

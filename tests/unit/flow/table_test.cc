@@ -306,7 +306,7 @@ TEST(Table, PrefetchNamesACandidate) {
     Flows f(small());
     const Tuple t = tuple4(1);
     f[0].prefetch_bucket(f.hash(t));
-    EXPECT_EQ(f[0].prefetch_cell(f.hash(t)), kNone);
+    EXPECT_LT(f[0].prefetch_cell(f.hash(t)), f.table->capacity());  // any
     const auto made = f.insert(t);
     EXPECT_EQ(f[0].prefetch_cell(f.hash(t)), made.entry);
 }

@@ -210,6 +210,58 @@ TEST_F(GenerationsTest, SteeringKeepsRemovedNatBackendsAsLongAsConnectionsReferT
                 ElementsAre(xdp::ServiceKey{address("10.0.0.1"), 8080, Protocol::tcp}));
 }
 
+TEST_F(GenerationsTest, SteeringTakesMarkedBlocksAndErrorsAboutTunnels) {
+    auto d = services_of(1, "192.0.2.10");
+    shm::ServiceDescription marked;
+    marked.record.address = address("0.0.0.0");
+    marked.record.mark = 7;
+    marked.record.slot = 1;
+    marked.record.slot_generation = 1;
+    marked.record.gcd = 1;
+    std::memcpy(marked.record.scheduler, "rr", 3);
+    d.services.push_back(marked);
+    const auto rule = [](const char* block, Protocol protocol, uint16_t first, uint16_t last,
+                         uint32_t mark) {
+        const Prefix p = *parse_prefix(block);
+        return shm::MarkRecord{p.address, p.length, protocol, first, last, 0, mark};
+    };
+    d.marks = {rule("203.0.113.16/28", Protocol::udp, 53, 53, 9),
+               rule("203.0.113.0/24", Protocol::tcp, 80, 443, 7)};
+    shm::BackendDescription b;
+    b.record.address = address("10.0.0.9");
+    b.record.present = 1;
+    b.record.generation = 1;
+    b.record.service = 1;
+    d.backends.push_back(b);  // NAT
+    b.record.forward = shm::Forward::tunnel;
+    b.record.tunnel = {shm::TunnelType::gue, shm::TunnelChecksum::none, be16::from_host(6080)};
+    d.backends.push_back(b);
+    b.record.tunnel = {};
+    d.backends.push_back(b);
+    publish(1, d);
+    ASSERT_TRUE(take()) << complaint_;
+    const xdp::SteeringSet set = steering_of(*current_.view);
+    EXPECT_EQ(set.services.size(), 1u);
+    EXPECT_THAT(set.vips, ElementsAre(address("192.0.2.10")));
+    const xdp::MarkedPorts web{Protocol::tcp, 80, 443, true}, dns{Protocol::udp, 53, 53, false};
+    EXPECT_THAT(set.marks,
+                ElementsAre(xdp::MarkedBlock{*parse_prefix("203.0.113.0/24"), {web}},
+                            xdp::MarkedBlock{*parse_prefix("203.0.113.16/28"), {dns, web}}));
+    EXPECT_THAT(set.tunnels,
+                ElementsAre(xdp::ServiceKey{address("10.0.0.9"), 0, Protocol(4)},
+                            xdp::ServiceKey{address("10.0.0.9"), 0, Protocol(41)},
+                            xdp::ServiceKey{address("10.0.0.9"), 6080, Protocol::udp}));
+    EXPECT_EQ(std::ranges::count(set.backends, address("10.0.0.9"), &xdp::ServiceKey::address), 3);
+    // On the way to a generation with another block inside, nothing is let go that either takes.
+    xdp::SteeringSet next;
+    next.marks = {{*parse_prefix("203.0.113.128/25"), {{Protocol::sctp, 9, 9, true}}}};
+    EXPECT_FALSE(same(set, next));
+    const auto both = merged(set, next).marks;
+    ASSERT_EQ(both.size(), 3u);
+    EXPECT_EQ(both[2].destination, *parse_prefix("203.0.113.128/25"));
+    EXPECT_EQ(both[2].ports.size(), 2u);
+}
+
 TEST(Steering, TwoLooksAtLeaversAreJoined) {
     EXPECT_THAT(either_of({1, 4}, {2, 4, 7}), ElementsAre(1u, 2u, 4u, 7u));
     EXPECT_THAT(either_of({}, {}), ElementsAre());

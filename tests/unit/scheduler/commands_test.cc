@@ -89,6 +89,7 @@ TEST(EveryScheduler, RebindStartsAfresh) {
 
 TEST(EveryScheduler, RefusesWithoutAnEligibleServerAndRecovers) {
     for (const Scheduler& s : schedulers()) {
+        if (s.name == "none") continue;
         Rig rig(s.name);
         EXPECT_EQ(rig.connect(), '-') << s.name;
         rig.add({0, 0});

@@ -14,6 +14,14 @@ namespace torii::scheduler {
 
 /// What a generation holds of one service; owns the memory that its view points to.
 struct Published {
+    /// Server 'A' (slot 0) is 10.0.1.11:80, and so on.
+    static std::vector<Endpoint> ends_of(std::span<const Target> targets) {
+        std::vector<Endpoint> ends;
+        for (const Target& t : targets)
+            ends.push_back({Address::v4(be32::from_host(0x0a00010b + t.backend)), 80});
+        return ends;
+    }
+
     std::vector<Target> targets;
     std::vector<uint32_t> table;
     std::vector<Change> changes;
@@ -21,7 +29,7 @@ struct Published {
 
     Published(const Scheduler& s, const ListState& list, uint16_t flags = 0)
         : targets(list.targets()),
-          table(build_table(s, targets)),
+          table(build_table(s, targets, ends_of(targets))),
           changes(list.changes().begin(), list.changes().end()) {
         view = {targets, table, changes, list.change_seq(), list.max_weight(), list.gcd(), flags};
     }

@@ -28,6 +28,13 @@ TEST(Vectors, SequencesOfTheKernel) {
         {"lc", {5, 0, 1}, "CACACACACACACACACA"},
         {"wlc", {1, 2, 3}, "CBACBCCBACBCCBACBC"},
         {"wlc", {3, 1, 2}, "CBAACACBAACACBAACA"},
+        {"sed", {1, 2, 3}, "CBCCBACBCCBACBCCBA"},
+        {"nq", {1, 2, 3}, "CBACCBCBCCBACBCCBA"},
+        {"fo", {1, 2, 3}, "CCCCCC"},
+        {"fo", {3, 1, 2}, "AAAAAA"},
+        {"fo", {5, 0, 1}, "AAAAAA"},
+        {"ovf", {1, 2, 3}, "CCCCBBBAA---------"},
+        {"none", {1, 2, 3}, "---"},
     };
     for (const Sequence& r : rows) {
         Rig rig(r.scheduler);
@@ -45,19 +52,21 @@ TEST(Vectors, ThresholdTakesAServerOutWhileItIsFull) {
 
 struct HashRow {
     const char* address;
-    char sh, sh_port, dh;
+    char sh, sh_port, dh, mh, mh_port;
 };
-constexpr HashRow kHashRows[] = {{"192.168.1.1", 'C', 'C', 'B'},
-                                 {"192.168.1.2", 'B', 'B', 'C'},
-                                 {"192.168.1.3", 'C', 'C', 'B'},
-                                 {"10.0.0.2", 'C', 'C', 'A'},
-                                 {"10.0.0.5", 'B', 'B', 'C'}};
+constexpr HashRow kHashRows[] = {{"192.168.1.1", 'C', 'C', 'B', 'C', 'C'},
+                                 {"192.168.1.2", 'B', 'B', 'C', 'B', 'B'},
+                                 {"192.168.1.3", 'C', 'C', 'B', 'B', 'C'},
+                                 {"10.0.0.2", 'C', 'C', 'A', 'C', 'A'},
+                                 {"10.0.0.5", 'B', 'B', 'C', 'A', 'A'}};
 
 TEST(Vectors, HashesOfTheKernel) {
     for (const HashRow& r : kHashRows) {
         const Address a = *parse_address(r.address);
-        Rig sh("sh"), sh_port("sh", kPort), dh("dh");
-        for (Rig* rig : {&sh, &sh_port, &dh}) rig->add({1, 1, 2});
+        Rig sh("sh"), sh_port("sh", kPort), dh("dh"), mh("mh"), mh_port("mh", kPort);
+        for (Rig* rig : {&sh, &sh_port, &dh, &mh, &mh_port}) rig->add({1, 1, 2});
+        EXPECT_EQ(mh.connect({.client = a}), r.mh) << r.address;
+        EXPECT_EQ(mh_port.connect({.client = a, .client_port = 40000}), r.mh_port) << r.address;
         EXPECT_EQ(sh.connect({.client = a}), r.sh) << r.address;
         EXPECT_EQ(sh_port.connect({.client = a, .client_port = 40000}), r.sh_port) << r.address;
         EXPECT_EQ(dh.connect({.virtual_address = a}), r.dh) << r.address;
@@ -68,14 +77,38 @@ TEST(Vectors, TablesOfTheKernel) {
     ListState list;
     for (uint32_t b = 0; b < 3; ++b) list.add(b, b == 2 ? 2 : 1);
     const auto targets = list.targets();
-    const auto sh = build_table(*find_scheduler("sh"), targets);
-    const auto dh = build_table(*find_scheduler("dh"), targets);
+    const auto ends = Published::ends_of(targets);
+    const auto sh = build_table(*find_scheduler("sh"), targets, ends);
+    const auto dh = build_table(*find_scheduler("dh"), targets, ends);
     ASSERT_EQ(sh.size(), 256u);
     ASSERT_EQ(dh.size(), 256u);
     for (uint32_t i = 0; i < 256; ++i) {
         EXPECT_EQ('A' + targets[sh[i]].backend, uint32_t("CCBA"[i % 4])) << i;
         EXPECT_EQ('A' + targets[dh[i]].backend, uint32_t("CBA"[i % 3])) << i;
     }
+}
+
+// Shares as measured, and what a quiesced server leaves to whom.
+TEST(Vectors, MaglevTableOfTheKernel) {
+    Rig rig("mh", kFallback);
+    rig.add({1, 1, 2});
+    const Published all(rig.scheduler, rig.list);
+    ASSERT_EQ(all.table.size(), 4093u);
+    std::map<uint32_t, int> slots;
+    for (uint32_t t : all.table) ++slots[all.targets[t].backend];
+    EXPECT_EQ(slots[2], 2047);
+    EXPECT_EQ(slots[1], 1023);
+    EXPECT_EQ(slots[0], 1023);
+    rig.list.edit(2, 0);
+    EXPECT_EQ(Published(rig.scheduler, rig.list).table, all.table) << "the last weight counts";
+    EXPECT_NE(rig.connect({.client = *parse_address("192.168.1.1")}), 'C');
+    rig.flags = 0;
+    EXPECT_EQ(rig.connect({.client = *parse_address("192.168.1.1")}), '-');
+    rig.list.edit(2, 2);
+    EXPECT_EQ(rig.connect({.client = *parse_address("192.168.1.1")}), 'C');
+    Rig never("mh");
+    never.add({0, 0});
+    EXPECT_EQ(never.connect(), '-');
 }
 
 // Buckets of sh as the kernel reckons them: 192.168.1.1 is 136 without and 44 with port 40000.

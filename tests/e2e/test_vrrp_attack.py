@@ -1,0 +1,116 @@
+"""What somebody on the same Ethernet sends: counted by what is wrong with it, and of no consequence."""
+import time
+
+import pytest
+from scapy.all import IP, Ether
+from scapy.layers.vrrp import VRRPv3
+
+from lab import BIN, eventually
+from vrrp_lab import GROUP_MAC, Pair, VIP
+
+ATTACKER = "10.0.0.66"
+
+
+@pytest.fixture
+def attacked(lab):
+    lab.pair = Pair(lab)
+    lab.a, lab.b = lab.pair.add("a", 150), lab.pair.add("b", 100)
+    lab.attacker = lab.host("attacker").connect(lab.pair.lan, f"{ATTACKER}/24")
+    lab.pair.settled(lab.a)
+    return lab
+
+
+def advert(priority=254, source=ATTACKER, ttl=255, damage=None, addresses=(VIP,), router_id=51, interval=10):
+    vrrp = VRRPv3(vrid=router_id, priority=priority, addrlist=list(addresses), adv=interval)
+    packet = Ether(src="02:00:00:00:00:66", dst=GROUP_MAC) / IP(src=source, dst="224.0.0.18", ttl=ttl, proto=112) / vrrp
+    frame = bytearray(bytes(packet))
+    if damage:
+        damage(frame)
+    return frame.hex()
+
+
+def poke(offset, value):
+    def damage(frame):
+        frame[offset] = value
+    return damage
+
+
+VRRP = 34  # where the message begins in the frame
+
+
+def shoot(lab, frames, rate=1000, seconds=0.2):
+    done = lab.attacker.run(BIN / "frame_cannon", "eth0", rate, seconds, input="\n".join(frames))
+    return int(done.stdout)
+
+
+def refused(router):
+    return {name: count for name, count in router.vrrp()["refused"].items() if count}
+
+
+def cut(size):
+    def damage(frame):
+        del frame[VRRP + size:]
+        frame[16:18] = (20 + size).to_bytes(2, "big")
+        frame[24:26] = b"\0\0"
+        total = sum(int.from_bytes(frame[i:i + 2], "big") for i in range(14, 34, 2))
+        while total >> 16:
+            total = (total & 0xffff) + (total >> 16)
+        frame[24:26] = (~total & 0xffff).to_bytes(2, "big")
+    return damage
+
+
+# Its own source address is none of them: the kernel drops such packets before anybody sees them.
+@pytest.mark.parametrize("reason, frame", [
+    ("ttl", advert(ttl=254)),
+    ("truncated", advert(damage=cut(6))),
+    ("version", advert(damage=poke(VRRP, 0x41))),
+    ("type", advert(damage=poke(VRRP, 0x32))),
+    ("length", advert(damage=poke(VRRP + 3, 2))),
+    ("checksum", advert(damage=poke(VRRP + 6, 0xee))),
+], ids=lambda value: value if len(value) < 20 else "")
+def test_what_is_wrong_is_counted_by_its_name(attacked, reason, frame):
+    before = attacked.a.vrrp()
+    shot = shoot(attacked, [frame])
+    eventually(lambda: refused(attacked.a).get(reason, 0) >= shot, 5, f"{shot} refused by {reason}: {refused(attacked.a)}")
+    after = attacked.a.vrrp()
+    assert refused(attacked.a) == {reason: shot}
+    assert after["transitions"] == before["transitions"] and after["state"] == "active"
+    assert attacked.b.state() == "backup"
+
+
+def test_a_flood_of_bad_adverts_changes_nothing(attacked):
+    frames = [advert(ttl=1), advert(damage=poke(VRRP + 6, 0xee)), advert(damage=poke(VRRP, 0x41)), advert(damage=cut(4)),
+              advert(source="10.0.0.11"), advert(router_id=99)]
+    a, b = attacked.a.vrrp(), attacked.b.vrrp()
+    shot = shoot(attacked, frames, rate=100000, seconds=3)
+    time.sleep(0.6)  # the counters are looked at twice a second
+    after_a, after_b = attacked.a.vrrp(), attacked.b.vrrp()
+    assert shot > 30000, "that was no flood"
+    assert after_a["transitions"] == a["transitions"] and after_b["transitions"] == b["transitions"]
+    assert after_a["late"] == a["late"], after_a["lateness"]
+    assert after_a["sent"] - a["sent"] >= 25
+    assert sum(refused(attacked.a).values()) > 0 and "router_id" not in refused(attacked.a), "dropped by the kernel"
+
+
+def test_a_replayed_advert_of_a_weaker_router_costs_the_active_one_nothing(attacked):
+    before = attacked.a.vrrp()
+    shoot(attacked, [advert(priority=100, source="10.0.0.12")], rate=1000, seconds=1)
+    after = attacked.a.vrrp()
+    assert after["transitions"] == before["transitions"] and after["weaker"] > before["weaker"]
+    assert after["sent"] - before["sent"] < 200, "a weaker one cannot make it speak at will"
+
+
+def test_unicast_peers_are_the_only_ones_heard(lab):
+    p = Pair(lab)
+    a = p.add("a", 150, peers=["10.0.0.12"])
+    b = p.add("b", 100, peers=["10.0.0.11"])
+    lab.attacker = lab.host("attacker").connect(p.lan, f"{ATTACKER}/24")
+    p.settled(a)
+    eventually(lambda: b.vrrp()["active_router"] == "10.0.0.11", 5)
+    shot = shoot(lab, [advert()])
+    eventually(lambda: refused(b).get("destination", 0) == shot, 5, f"{refused(b)}")
+    vrrp = VRRPv3(vrid=51, priority=254, addrlist=[VIP], adv=10)
+    frame = bytes(Ether(src="02:00:00:00:00:66", dst=b.mac) / IP(src=ATTACKER, dst="10.0.0.12", ttl=255, proto=112) / vrrp).hex()
+    shot = shoot(lab, [frame])
+    eventually(lambda: refused(b).get("peer", 0) == shot, 5, f"{refused(b)}")
+    assert b.state() == "backup" and a.state() == "active"

@@ -1,0 +1,154 @@
+"""Two and three routers on one Ethernet: whatever happens, the address is where it answers, and in one place."""
+import os
+import signal
+import time
+
+import pytest
+
+from lab import eventually
+from vrrp_lab import Pair, VIP
+
+# What must be true on a busy machine; scripts/bench measures how fast it is.
+TAKEOVER = 2.0
+
+
+@pytest.fixture
+def pair(lab):
+    lab.pair = Pair(lab)
+    lab.a, lab.b = lab.pair.add("a", 150), lab.pair.add("b", 100)
+    lab.pair.settled(lab.a)
+    return lab
+
+
+def isolate(router, on):
+    """Routers whose ports are isolated do not hear each other; the client hears both."""
+    router.segment.ip(f"link set {router.port} type bridge_slave isolated {'on' if on else 'off'}")
+
+
+def test_the_stronger_one_is_active_and_a_client_reaches_it(pair):
+    pair.client = pair.pair.client
+    with pair.pair.probe() as probe:
+        time.sleep(0.3)
+    assert probe.end().who() == ["a"] and probe.lost() <= 1
+    pair.pair.client_knows(pair.a)
+    assert pair.a.vrrp()["reason"] in ("silence", "resigned", "started")
+    assert pair.b.vrrp()["active_router"] == "10.0.0.11" and pair.b.vrrp()["active_priority"] == 150
+    assert "edge" in pair.a.torii.torii("status").stdout
+    assert "active for" in pair.a.torii.torii("vrrp").stdout
+
+
+def test_a_planned_stop_is_handed_over_and_leaves_nothing(pair):
+    pair.pair.client.run("ping", "-c", 1, "-W", 2, VIP)
+    with pair.pair.probe() as probe:
+        time.sleep(0.2)
+        assert pair.a.torii.daemon.stop(signal.SIGTERM) == 0
+        pair.b.becomes("active")
+        time.sleep(0.2)
+    assert probe.end().longest() < TAKEOVER and probe.who() == ["a", "b"]
+    assert not pair.a.holds() and pair.b.holds()
+    assert pair.b.vrrp()["reason"] == "resigned" and pair.b.vrrp()["resignations_received"] >= 1
+    pair.pair.client_knows(pair.b)
+
+
+def test_a_killed_one_is_replaced_and_cleans_up_when_it_returns(pair):
+    pair.pair.client.run("ping", "-c", 1, "-W", 2, VIP)
+    with pair.pair.probe() as probe:
+        time.sleep(0.2)
+        pair.a.torii.daemon.stop(signal.SIGKILL)
+        pair.b.becomes("active")
+        time.sleep(0.2)
+    assert probe.end().longest() < TAKEOVER
+    pair.pair.client_knows(pair.b)
+    assert pair.a.holds() and pair.b.holds(), "a killed process cannot take its address away"
+    pair.a.torii.write({"vrrp": {"instances": [dict(pair.a.torii.configuration["vrrp"]["instances"][0], preempt={"enabled": False})]}})
+    pair.a.start().becomes("backup")
+    eventually(lambda: not pair.a.holds(), 5, "what the killed run left is gone")
+    assert pair.b.state() == "active"
+
+
+def test_the_old_one_returns_without_losing_a_request(pair):
+    pair.a.torii.daemon.stop(signal.SIGTERM)
+    pair.b.becomes("active")
+    with pair.pair.probe() as probe:
+        time.sleep(0.2)
+        pair.a.start()
+        pair.pair.settled(pair.a)
+        time.sleep(0.3)
+    assert probe.end().who() == ["b", "a"]
+    assert probe.longest() < 0.2
+    pair.pair.client_knows(pair.a)
+
+
+def test_without_preemption_the_returning_one_stays_backup(lab):
+    p = Pair(lab, preempt={"enabled": False})
+    a, b = p.add("a", 150), p.add("b", 100)
+    eventually(lambda: "active" in (a.state(), b.state()), 10)
+    first, second = (a, b) if a.state() == "active" else (b, a)
+    first.torii.daemon.stop(signal.SIGTERM)
+    second.becomes("active")
+    with p.probe() as probe:
+        first.start().becomes("backup")
+        time.sleep(0.5)
+    assert probe.end().who() == [second.name] and probe.longest() < 0.1
+    assert second.vrrp()["transitions"]["active"] == 1
+
+
+def test_an_interface_that_goes_down_is_a_fault_at_once(pair):
+    with pair.pair.probe() as probe:
+        time.sleep(0.2)
+        pair.a.host.ip("link set eth0 down")
+        pair.a.becomes("fault")
+        pair.b.becomes("active")
+        time.sleep(0.2)
+    assert probe.end().longest() < TAKEOVER
+    assert not pair.a.holds()
+    assert any("eth0 is down" in i for i in pair.a.vrrp()["influences"])
+    pair.a.host.ip("link set eth0 up")
+    pair.pair.settled(pair.a)
+    pair.pair.client_knows(pair.a)
+
+
+def test_a_frozen_one_steps_aside_when_it_wakes(pair):
+    with pair.pair.probe() as probe:
+        time.sleep(0.2)
+        os.kill(pair.a.pid(), signal.SIGSTOP)
+        pair.b.becomes("active")
+        os.kill(pair.a.pid(), signal.SIGCONT)
+        pair.pair.settled(pair.a)
+        time.sleep(0.2)
+    assert probe.end().longest() < TAKEOVER
+    assert pair.a.vrrp()["transitions"]["backup"] >= 2, "it gave way before it took over again"
+    pair.pair.client_knows(pair.a)
+
+
+def test_a_frozen_backup_hears_what_it_missed_before_it_acts(pair):
+    os.kill(pair.b.pid(), signal.SIGSTOP)
+    time.sleep(1)  # more than its patience
+    os.kill(pair.b.pid(), signal.SIGCONT)
+    time.sleep(0.5)
+    assert pair.b.state() == "backup" and pair.b.vrrp()["transitions"]["active"] == 0
+    assert pair.a.vrrp()["transitions"]["active"] == 1
+
+
+def test_a_cpu_hog_changes_nothing(pair):
+    hogs = [pair.a.host.start("/bin/sh", "-c", "while :; do :; done", name=f"hog{n}") for n in range(3 * (os.cpu_count() or 1))]
+    before = pair.b.vrrp()["transitions"]
+    time.sleep(2)
+    for hog in hogs:
+        hog.stop(signal.SIGKILL)
+    assert pair.b.vrrp()["transitions"] == before and pair.b.state() == "backup"
+
+
+def test_three_routers_have_one_active(lab):
+    p = Pair(lab)
+    a, b, c = p.add("a", 150), p.add("b", 120), p.add("c", 100)
+    p.settled(a)
+    a.torii.daemon.stop(signal.SIGKILL)
+    b.becomes("active")
+    assert c.state() == "backup"
+    b.torii.daemon.stop(signal.SIGTERM)
+    c.becomes("active")
+    a.start()
+    p.settled(a)
+    p.client.run("ping", "-c", 1, "-W", 2, VIP)
+    p.client_knows(a)

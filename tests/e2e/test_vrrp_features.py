@@ -1,0 +1,196 @@
+"""Notification, tracking, groups, virtual MAC, IPv6, version 2: one router or two on one Ethernet."""
+import json
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+
+from lab import BIN, eventually
+from vrrp_lab import Pair, VIP, instance
+
+
+def script(lab, name, text):
+    path = lab.directory / name
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+def lines(path):
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def test_notify_programs_run_in_order_once_for_each_transition(lab):
+    log = lab.directory / "log"
+    note = script(lab, "note", f'sleep 0.3; echo "$TORII_VRRP_STATE $*" >> {log}')
+    fifo = lab.directory / "fifo"
+    p = Pair(lab)
+    notify = {"active": [note, "up"], "backup": [note], "stop": [note], "any": [note, "any"]}
+    a = p.add("a", 100, configuration={"vrrp": {"fifo": str(fifo), "instances": [instance(100, notify=notify)]}})
+    events = subprocess.Popen(["ip", "netns", "exec", a.host.namespace, BIN / "torii", "-i", a.torii.instance, "events"],
+                              stdout=subprocess.PIPE, text=True)
+    try:
+        a.becomes("active")
+        eventually(lambda: len(lines(log)) == 4, 10, f"four notes: {lines(log)}")
+        with open(fifo) as pipe:
+            assert pipe.readline() == 'INSTANCE "edge" BACKUP 100\n'
+            assert pipe.readline() == 'INSTANCE "edge" MASTER 100\n'
+            assert a.torii.daemon.stop(signal.SIGTERM) == 0
+            assert pipe.readline() == 'INSTANCE "edge" STOP 100\n'
+        assert lines(log) == ["backup ", "backup any INSTANCE edge BACKUP 100", "active up", "active any INSTANCE edge MASTER 100",
+                              "stop ", "stop any INSTANCE edge STOP 100"], "in order, and none is left out at the end"
+        told = [json.loads(line) for line in events.stdout.read().splitlines() if line]
+        assert ("active", "transition") in [(e["state"], e["event"]) for e in told], told
+    finally:
+        events.kill()
+        events.wait()
+
+
+def test_a_notify_program_that_hangs_is_killed_and_does_not_hold_up_adverts(lab):
+    log = lab.directory / "log"
+    hang = script(lab, "hang", f"echo begun >> {log}; sleep 1000")
+    note = script(lab, "note", f"echo active >> {log}")
+    p = Pair(lab)
+    a = p.add("a", 100, notify={"backup": [hang], "active": [note], "timeout": "1s"})
+    a.becomes("active")
+    eventually(lambda: lines(log) == ["begun", "active"], 10, "the next one runs when the first was killed")
+    eventually(lambda: a.vrrp()["sent"] > 10, 5)
+
+
+def test_a_tracked_script_moves_the_priority_and_the_peer_takes_over(lab):
+    good = lab.directory / "good"
+    good.touch()
+    check = script(lab, "check", f"test -e {good}")
+    p = Pair(lab)
+    scripts = [{"command": [check], "interval": "200ms", "fall": 2, "weight": -60}]
+    a, b = p.add("a", 150, track={"scripts": scripts}), p.add("b", 100)
+    p.settled(a)
+    good.unlink()
+    p.settled(b)
+    assert a.vrrp()["priority"] == 90 and any("check" in i for i in a.vrrp()["influences"])
+    good.touch()
+    p.settled(a)
+
+
+def test_a_tracked_script_of_no_weight_is_a_fault_and_is_waited_for(lab):
+    good = lab.directory / "good"
+    check = script(lab, "check", f"test -e {good}")
+    p = Pair(lab)
+    a = p.add("a", 150, track={"scripts": [{"command": [check], "interval": "200ms"}]})
+    a.becomes("fault")
+    good.touch()
+    a.becomes("active")
+    good.unlink()
+    a.becomes("fault")
+    assert not a.holds()
+
+
+def test_files_processes_and_interfaces_are_tracked(lab):
+    number = lab.directory / "number"
+    number.write_text("0\n")
+    p = Pair(lab)
+    track = {"files": [{"path": str(number), "weight": 1}], "processes": [{"name": "torii-tracked", "weight": 10}],
+             "interfaces": [{"name": "watched", "weight": -30}]}
+    a = p.add("a", 150, track=track, start=False)
+    a.host.ip("link add watched type veth peer name other")
+    a.host.ip("link set other up")
+    a.start().becomes("active")
+    eventually(lambda: a.vrrp()["priority"] == 120, 5, "it is down")
+    a.host.ip("link set watched up")
+    eventually(lambda: a.vrrp()["priority"] == 150, 5, "it is up")
+    number.write_text("-20")
+    eventually(lambda: a.vrrp()["priority"] == 130, 5, "the file says -20")
+    (lab.directory / "torii-tracked").symlink_to("/bin/sleep")
+    process = a.host.start(lab.directory / "torii-tracked", "100")
+    eventually(lambda: a.vrrp()["priority"] == 140, 5, "the process runs")
+    process.stop(signal.SIGKILL)
+    eventually(lambda: a.vrrp()["priority"] == 130, 5, "the process is gone")
+    assert a.state() == "active" and a.vrrp()["transitions"]["active"] == 1
+
+
+def test_a_group_moves_together(lab):
+    lan = lab.segment("inside")
+    p = Pair(lab)
+    routers = []
+    for n, (name, priority) in enumerate((("a", 150), ("b", 100))):
+        inside = {"name": "inside", "interface": "eth1", "router_id": 52, "priority": priority, "interval": "100ms", "addresses": ["10.1.0.100/24"]}
+        r = p.add(name, priority, start=False, configuration={"vrrp": {
+            "groups": [{"name": "both", "members": ["edge", "inside"]}], "instances": [instance(priority), inside]}})
+        r.host.connect(lan, f"10.1.0.1{n + 1}/24")
+        routers.append(r.start())
+    a, b = routers
+    for name in ("edge", "inside"):
+        a.becomes("active", name=name)
+        b.becomes("backup", name=name)
+    a.host.ip("link set eth1 down")
+    for name in ("edge", "inside"):
+        a.becomes("fault", name=name)
+        b.becomes("active", name=name)
+    assert not a.holds() and b.holds() and b.holds("10.1.0.100")
+    assert json.loads(b.torii.torii("vrrp", "--json").stdout)["groups"][0]["state"] == "active"
+    a.host.ip("link set eth1 up")
+    for name in ("edge", "inside"):
+        a.becomes("active", name=name)
+        b.becomes("backup", name=name)
+
+
+@pytest.mark.parametrize("unicast", [False, True])
+def test_ipv6(lab, unicast):
+    vip = "2001:db8::100"
+    p = Pair(lab, vip)
+
+    def peers(*numbers):
+        if not unicast:
+            return {}
+        return {"peers": [f"2001:db8::{numbers[1]}"], "source": f"2001:db8::{numbers[0]}"}
+    addresses = {"addresses": ["fe80::100/64", f"{vip}/64"]}
+    a, b = p.add("a", 150, **addresses, **peers(11, 12)), p.add("b", 100, **addresses, **peers(12, 11))
+    p.settled(a)
+    p.client.run("ping", "-c", 1, "-W", 2, vip)
+    p.client_knows(a)
+    a.torii.daemon.stop(signal.SIGTERM)
+    b.becomes("active")
+    p.client_knows(b)
+
+
+def test_version_2_with_a_password(lab):
+    p = Pair(lab, version=2, interval="1s", authentication={"type": "pass", "secret": "geheim"})
+    a, b = p.add("a", 150), p.add("b", 100)
+    c = p.add("c", 200, authentication={"type": "pass", "secret": "anders"}, start=False)
+    p.settled(a, 20)
+    c.start()
+    eventually(lambda: c.vrrp()["refused"]["authentication"] > 1, 10)
+    assert b.vrrp()["refused"]["authentication"] == 0 or c.state() == "active", "another password is another network"
+    c.torii.daemon.stop(signal.SIGKILL)
+
+
+def test_excluded_addresses_and_routes_come_and_go_with_the_state(lab):
+    p = Pair(lab)
+    a = p.add("a", 150, excluded=["10.0.0.200/32", "2001:db8::200/128"],
+              routes=[{"destination": "198.51.100.0/24", "via": "10.0.0.2"}])
+    a.becomes("active")
+    eventually(lambda: a.holds("10.0.0.200") and a.holds("2001:db8::200"), 5)
+    eventually(lambda: "10.0.0.2" in a.host.run("ip", "route", "show", "198.51.100.0/24").stdout, 5)
+    assert a.torii.daemon.stop(signal.SIGTERM) == 0
+    assert not a.holds("10.0.0.200") and not a.holds("2001:db8::200") and not a.host.run("ip", "route", "show", "198.51.100.0/24").stdout
+    capture = p.client.start("tcpdump", "-nnvv", "-c", 5, "-i", "eth0", "vrrp or arp", name="tcpdump")
+    eventually(lambda: "listening" in capture.output(), 5)
+    a.start().becomes("active")
+    capture.wait(20)
+    text = capture.output()
+    assert "VRRPv3, Advertisement, vrid 51, prio 150" in text and "bad" not in text and "10.0.0.200" not in text.split("ARP")[0], text
+
+
+def test_metrics_say_what_the_command_says(lab):
+    p = Pair(lab)
+    a = p.add("a", 150)
+    a.becomes("active")
+    text = a.host.get("http://127.0.0.1:9105/metrics")
+    assert 'torii_vrrp_state{vrrp_instance="edge",state="active"} 1' in text
+    assert 'torii_vrrp_priority{vrrp_instance="edge"} 150' in text
+    assert 'torii_vrrp_advert_lateness_seconds_bucket{vrrp_instance="edge"' in text
+    policy = next(t for t in os.listdir(f"/proc/{a.pid()}/task")
+                  if open(f"/proc/{a.pid()}/task/{t}/comm").read() == "torii-vrrp\n")
+    assert os.sched_getscheduler(int(policy)) & ~os.SCHED_RESET_ON_FORK == os.SCHED_FIFO

@@ -1,0 +1,212 @@
+// Rankings against scans: the same choices, whatever happens to loads, weights and thresholds.
+
+#include "dataplane/scheduler/ranking.h"
+
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "dataplane/scheduler/locality.h"
+#include "tests/unit/scheduler/rig.h"
+
+namespace torii::scheduler {
+namespace {
+
+using Random = std::mt19937_64;
+
+// One list with loads, ranked as a worker ranks it.
+struct Ranked {
+    Ranked(std::string_view name, std::vector<uint32_t> weights)
+        : scheduler(*find_scheduler(name)), loads(weights.size()), full(weights.size()) {
+        for (uint32_t b = 0; b < weights.size(); ++b) {
+            targets.push_back({b, weights[b], 0});
+            heaviest = std::max(heaviest, weights[b]);
+        }
+        view.targets = targets;
+        keys.resize(Ranking::size_for(targets.size()));
+        games.resize(keys.size());
+        ranking = Ranking(keys, games);
+        for (uint32_t i = 0; i < targets.size(); ++i) ranking.place(i, key(i));
+        ranking.build(uint32_t(targets.size()));
+    }
+    uint64_t key(uint32_t i) const {
+        const Target& t = targets[i];
+        if (t.weight == 0 || full[i]) return kOut;
+        return scheduler.rank(loads[i], t.weight, rank_shift(heaviest));
+    }
+    Loads seen(bool ranked) const {
+        Loads l;
+        l.context = this;
+        l.read = [](const void* c, uint32_t b) { return static_cast<const Ranked*>(c)->loads[b]; };
+        l.overloaded = [](const void* c, uint32_t b) {
+            return bool(static_cast<const Ranked*>(c)->full[b]);
+        };
+        if (ranked) l.ranking = &ranking;
+        return l;
+    }
+    uint32_t pick(bool ranked) {
+        Cursor cursor;
+        return choose(scheduler, view, cursor, seen(ranked), {});
+    }
+
+    const Scheduler& scheduler;
+    std::vector<Target> targets;
+    std::vector<Load> loads;
+    std::vector<char> full;
+    uint32_t heaviest = 0;
+    ServiceView view;
+    std::vector<uint64_t> keys;
+    std::vector<uint32_t> games;
+    Ranking ranking;
+};
+
+TEST(Ranking, ChoosesWhatAScanOfTheListChooses) {
+    Random random(1);
+    const std::vector<uint32_t> choices[] = {
+        {1}, {0, 1, 2, 3}, {1, 7, 255, 256, 257, 65535}, {65533, 65534, 65535}, {0, 100, 200}};
+    for (const Scheduler& s : schedulers()) {
+        if (s.rank == nullptr) continue;
+        for (int round = 0; round < 40; ++round) {
+            std::vector<uint32_t> weights(1 + random() % 40);
+            const auto& some = choices[random() % std::size(choices)];
+            for (uint32_t& w : weights) w = some[random() % some.size()];
+            Ranked list(s.name, weights);
+            for (int step = 0; step < 200; ++step) {
+                const uint32_t want = list.pick(false);
+                ASSERT_EQ(list.pick(true), want) << s.name << ' ' << round << ' ' << step;
+                const bool chosen = want != kNoBackend && random() % 4;
+                const auto i = uint32_t(chosen ? want : random() % weights.size());
+                Load& load = list.loads[i];
+                if (chosen || load.total == 0)
+                    ++load.active, ++load.total;
+                else if (load.active > 0 && random() % 2)
+                    --load.active;
+                else
+                    --load.total, load.active = std::min(load.active, load.total);
+                if (random() % 20 == 0) list.full[i] = !list.full[i];
+                list.ranking.set(i, list.key(i));
+            }
+        }
+    }
+}
+
+// Quotients by any two weights of 16 bits keep their order, and equal ones stay equal.
+TEST(Ranking, KeysCompareLikeCrossMultiplication) {
+    Random random(2);
+    const uint32_t shift = rank_shift(65535);
+    int equal = 0;
+    for (int i = 0; i < 200000; ++i) {
+        const uint32_t common = 1 + uint32_t(random() % 200);
+        const uint32_t w1 = std::min<uint32_t>(65535, common * uint32_t(1 + random() % 400)),
+                       w2 = std::min<uint32_t>(65535, common * uint32_t(1 + random() % 400));
+        const int64_t o1 = int64_t(random() % (1u << 24));
+        const int64_t o2 = i % 2 ? int64_t(random() % (1u << 24)) : o1 * w2 / w1 + int64_t(i % 3);
+        if (o2 >> 32) continue;
+        const auto k1 = quotient(o1, w1, shift), k2 = quotient(o2, w2, shift);
+        ASSERT_EQ(k1 < k2, o1 * w2 < o2 * w1) << o1 << '/' << w1 << ' ' << o2 << '/' << w2;
+        ASSERT_EQ(k1 == k2, o1 * w2 == o2 * w1);
+        equal += k1 == k2;
+    }
+    EXPECT_GT(equal, 1000);
+    EXPECT_LT(quotient(INT64_MAX, 1, shift), kOut) << "the busiest is still in";
+    EXPECT_EQ(quotient(-5, 1, shift), 0u);
+}
+
+TEST(Twos, DrawsByWeightAndTakesTheLessLoaded) {
+    Rig rig("twos");
+    rig.add({1, 2, 3, 0});
+    std::map<char, int> first;
+    for (int i = 0; i < 60000; ++i) {
+        rig.loads.clear();
+        ++first[rig.connect()];
+    }
+    // Without load the first drawn is taken. A number from 0 to 6 is drawn, both included, so that
+    // the first of the list has one chance more than its weight, as in the kernel.
+    EXPECT_NEAR(first['A'], 60000 / 7, 600);
+    EXPECT_NEAR(first['B'], 60000 * 2 / 7, 800);
+    EXPECT_NEAR(first['C'], 60000 * 4 / 7, 1000);
+    EXPECT_EQ(first['D'], 0);
+    EXPECT_EQ(first['-'], 0);
+
+    Rig busy("twos");
+    busy.add({1, 1});
+    busy.loads[0] = {1000, 1000};
+    int chosen = 0;
+    for (int i = 0; i < 1000; ++i) chosen += busy.connect() == 'A';
+    EXPECT_NEAR(chosen, 111, 50) << "only when it is drawn twice";
+}
+
+struct Localized : Rig {
+    explicit Localized(std::string_view name) : Rig(name) {
+        cursor.service = 1;
+        cursor.locality = &memory;
+    }
+    char to(const char* destination, uint32_t now = 100) {
+        return connect({.virtual_address = *parse_address(destination), .now = now});
+    }
+    Locality memory = Locality::create();
+};
+
+TEST(Locality, ADestinationKeepsItsServerUntilThatIsOverloaded) {
+    Localized lblc("lblc");
+    lblc.add({2, 2});
+    EXPECT_EQ(lblc.to("192.0.2.1"), 'B');
+    EXPECT_EQ(lblc.to("192.0.2.1"), 'B');
+    EXPECT_EQ(lblc.to("192.0.2.1"), 'B') << "two active are not more than its weight";
+    EXPECT_EQ(lblc.to("192.0.2.1"), 'A') << "three are, and A has fewer than half of its own";
+    EXPECT_EQ(lblc.to("192.0.2.1"), 'A') << "moved";
+    EXPECT_EQ(lblc.to("192.0.2.2"), 'A') << "another destination: wlc";
+    lblc.list.edit(0, 0);
+    EXPECT_EQ(lblc.to("192.0.2.1"), 'B') << "a quiesced server keeps nobody";
+}
+
+TEST(Locality, AMemoryThatIsNotUsedEnds) {
+    Localized lblc("lblc");
+    lblc.add({9, 9});
+    EXPECT_EQ(lblc.to("192.0.2.1", 100), 'B');
+    EXPECT_EQ(lblc.to("192.0.2.1", 100 + 86399), 'B');
+    EXPECT_EQ(lblc.to("192.0.2.1", 100 + 2 * 86399), 'B');
+    EXPECT_EQ(lblc.to("192.0.2.1", 100 + 3 * 86399 + 1), 'A') << "forgotten: wlc";
+}
+
+TEST(Locality, ASetGrowsByOverloadAndShrinksWithTime) {
+    Localized lblcr("lblcr");
+    lblcr.add({1, 1});
+    EXPECT_EQ(lblcr.to("192.0.2.1"), 'B');
+    EXPECT_EQ(lblcr.to("192.0.2.1"), 'B');
+    EXPECT_EQ(lblcr.to("192.0.2.1"), 'A') << "added";
+    EXPECT_EQ(lblcr.to("192.0.2.1"), 'A') << "the least loaded of both";
+    lblcr.loads.clear();
+    lblcr.loads[0] = {1, 1};
+    EXPECT_EQ(lblcr.to("192.0.2.1", 50000), 'B') << "the least loaded of both";
+    lblcr.to("192.0.2.1", 100 + 86400);
+    Local* set = lblcr.memory.find(1, *parse_address("192.0.2.1"), 100 + 86400, 86400 * 2);
+    ASSERT_NE(set, nullptr);
+    EXPECT_EQ(set->size, 2u) << "a day old, not more";
+    lblcr.to("192.0.2.1", 101 + 86400);
+    EXPECT_EQ(set->size, 1u) << "the most loaded one went";
+}
+
+TEST(Locality, ServicesAndManyDestinationsDoNotDisturbEachOther) {
+    Locality memory = Locality::create();
+    for (uint32_t i = 0; i < 4096; ++i)
+        memory.make(1, Address::v4(be32::from_host(i)), 1)->add(i, 1);
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < 4096; ++i) {
+        const Address a = Address::v4(be32::from_host(i));
+        EXPECT_EQ(memory.find(2, a, 1, 100), nullptr);
+        const Local* l = memory.find(1, a, 1, 100);
+        kept += l != nullptr && l->backends[0] == i;
+    }
+    EXPECT_GT(kept, 3900u);
+    Local l;
+    for (uint32_t b = 0; b < 20; ++b) l.add(b, 7);
+    EXPECT_EQ(l.size, Local::kMost);
+    EXPECT_EQ(l.backends[0], 19u);
+    l.drop(0);
+    EXPECT_EQ(l.backends[0], 18u);
+    EXPECT_EQ(l.size, Local::kMost - 1);
+}
+
+}  // namespace
+}  // namespace torii::scheduler
