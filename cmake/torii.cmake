@@ -10,7 +10,7 @@ target_compile_options(torii_flags INTERFACE
   $<$<COMPILE_LANGUAGE:CXX>:-Wno-maybe-uninitialized -Wno-restrict -Wno-stringop-overread>)
 target_include_directories(torii_flags INTERFACE ${PROJECT_SOURCE_DIR} ${PROJECT_BINARY_DIR}/generated)
 set(CMAKE_CXX_FLAGS_DEBUG "-g -O1")
-set(CMAKE_CXX_FLAGS_RELEASE "-O3 -g1 -DNDEBUG")
+set(CMAKE_CXX_FLAGS_RELEASE "-O2 -g1 -DNDEBUG")  # dataplane/ adds -O3
 if(TORII_SANITIZE)
   target_compile_options(torii_flags INTERFACE -fsanitize=${TORII_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
   target_link_options(torii_flags INTERFACE -fsanitize=${TORII_SANITIZE})
