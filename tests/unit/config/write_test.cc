@@ -13,40 +13,10 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr std::string_view kFile = R"(instance: edge1
-dataplane:
-  workers: [1, 3]
-  idle: poll
-  connections: 2M
-  ports:
-    - {name: outside, driver: af_xdp, interface: eth0}
-    - {name: inside, driver: memory, queues: 4}
-timeouts: {tcp: 15m, udp: 1500ms}
-web: {listen: none}
-servers:
-  web1: {address: 192.168.31.101, weight: 7}
-services:
-  - name: "www # 1"
-    virtual: [203.0.113.10:80/tcp, "[2001:db8::10]:80/tcp"]
-    scheduler: sh
-    scheduler_flags: [sh-port]
-    forward: nat
-    backends:
-      - {server: web1, port: 8080}
-      - {address: "2001:db8::2", upper: 5000, lower: 4000, weight: 0}
-)";
-
 Config must_load(std::string_view text) {
     Loaded loaded = load_text(text, "t.yaml");
     EXPECT_EQ(format(loaded.diagnostics), "") << text;
     return loaded.config.value_or(Config{});
-}
-
-TEST(Write, IsReadAgainAsTheSame) {
-    const Config config = must_load(kFile);
-    const std::string text = emit_yaml(*write_config(config));
-    for (const Change& c : changes(config, must_load(text))) ADD_FAILURE() << c.key;
-    EXPECT_EQ(emit_yaml(*write_config(must_load(text))), text);
 }
 
 TEST(Write, FillsInTheDefaults) {
