@@ -46,7 +46,11 @@ uint64_t hash_of(const flow::Seed& seed, const DatagramKey& k) {
     std::memcpy(words + 2, k.destination.bytes.data(), 16);
     const uint64_t source = flow::fold(words[0] ^ seed.a, words[1] ^ seed.b);
     const uint64_t both = flow::fold(source ^ words[2], words[3] ^ seed.a);
-    return flow::fold(both ^ (uint64_t(k.protocol) << 32 | k.id), 0x9e3779b97f4a7c15u ^ seed.b);
+    const uint64_t all =
+        flow::fold(both ^ (uint64_t(k.protocol) << 32 | k.id), 0x9e3779b97f4a7c15u ^ seed.b);
+    // Once more: identifications follow each other, and one multiplication leaves some keys that
+    // keep them together.
+    return flow::fold(all ^ seed.a, 0xa0761d6478bd642fu ^ seed.b);
 }
 
 }  // namespace torii::stages

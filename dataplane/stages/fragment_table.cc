@@ -68,7 +68,8 @@ uint32_t FragmentTable::begin(const DatagramKey& key, uint64_t hash, uint64_t no
     uint64_t half[2];
     std::memcpy(half, key.source.bytes.data(), sizeof half);
     const uint64_t who = key.source.is_v4() ? half[1] : half[0];
-    const auto s = uint32_t(flow::fold(who ^ seed_.a, seed_.b ^ 0x9e3779b97f4a7c15u) >> 54);
+    const uint64_t mixed = flow::fold(who ^ seed_.a, seed_.b ^ 0x9e3779b97f4a7c15u);
+    const auto s = uint32_t(flow::fold(mixed ^ seed_.b, 0xa0761d6478bd642fu ^ seed_.a) >> 54);
     static_assert(kSources == 1024);
     Source& source = sources_[s];
     if (source.count >= capacity_ / 8) evict(source.datagrams.first, Verdict::drop_fragment_full);

@@ -248,5 +248,36 @@ INSTANTIATE_TEST_SUITE_P(, Fragments,
                                          Family{"v6", kClient6, kVip6, kServer6}),
                          [](const auto& p) { return p.param.name; });
 
+class FragmentsOfWorkers : public Fragments {
+protected:
+    FragmentsOfWorkers() : Fragments(3) {}
+};
+
+TEST_P(FragmentsOfWorkers, AnyQueueAnyOrder) {
+    const Frame frame = udp(53, 5000);
+    const Bytes want = whole(frame);
+    std::mt19937 random(3);
+    for (uint16_t id = 1; id <= 60; ++id) {
+        auto pieces = in_pieces(frame, 1200, id);
+        std::shuffle(pieces.begin(), pieces.end(), random);
+        std::vector<Sent> sent;
+        for (const Bytes& b : pieces)
+            for (Sent& s : w.send_all({b}, {}, random() % 3)) sent.push_back(std::move(s));
+        EXPECT_EQ(diff(together(sent), want), "") << id;
+    }
+    uint64_t received = 0, sum = 0;
+    for (uint32_t worker = 0; worker < 3; ++worker) {
+        EXPECT_GT(w.count(Verdict::nat_request, worker), 0u) << "no datagram is this one's";
+        received += w.counters(worker).received.get();
+        sum += w.count(Verdict::nat_request, worker);
+    }
+    EXPECT_EQ(received, 301u) << "each counted once";
+    EXPECT_EQ(sum, 301u);
+}
+INSTANTIATE_TEST_SUITE_P(, FragmentsOfWorkers,
+                         testing::Values(Family{"v4", kClient, kVip, kServer},
+                                         Family{"v6", kClient6, kVip6, kServer6}),
+                         [](const auto& p) { return p.param.name; });
+
 }  // namespace
 }  // namespace torii::test
