@@ -21,6 +21,8 @@ using kernel::testing::net;
 using kernel::testing::run;
 using ::testing::SizeIs;
 
+constexpr std::array<std::byte, 12> kMessage{std::byte{0x31}, std::byte{51}, std::byte{100}};
+
 class VrrpKernelTest : public kernel::testing::InNamespace {
 protected:
     void SetUp() override {
@@ -67,6 +69,22 @@ protected:
             EXPECT_TRUE(all.process());
         }
     }
+    /// A new link carries nothing for a moment: sends until the other end hears it, both ways.
+    static void await_link(AdvertSocket& a, AdvertSocket& b) {
+        const std::tuple<AdvertSocket*, const char*, AdvertSocket*> ways[] = {{&a, "10.1.0.1", &b},
+                                                                              {&b, "10.1.0.2", &a}};
+        for (const auto& [from, source, to] : ways) {
+            bool heard = false;
+            for (int tries = 0; tries < 100 && !heard; ++tries) {
+                EXPECT_TRUE(from->send(kMessage, addr(source), pure::group_address(Family::ipv4)));
+                pollfd waiting{to->fd(), POLLIN, 0};
+                heard = poll(&waiting, 1, 100) == 1;
+            }
+            EXPECT_TRUE(heard);
+            while (!to->receive().empty()) {
+            }
+        }
+    }
     static std::span<const pure::Received> await(AdvertSocket& s) {
         pollfd waiting{s.fd(), POLLIN, 0};
         EXPECT_EQ(poll(&waiting, 1, 10000), 1);
@@ -74,11 +92,10 @@ protected:
     }
 };
 
-constexpr std::array<std::byte, 12> kMessage{std::byte{0x31}, std::byte{51}, std::byte{100}};
-
 TEST_F(VrrpKernelTest, WhatIsSentByOneIsHeardByTheOtherAndNotByItself) {
     const auto a = open_socket("v0", Family::ipv4);
     const auto b = open_there("v1", Family::ipv4);
+    await_link(*a, *b);
     ASSERT_TRUE(a->send(kMessage, addr("10.1.0.1"), pure::group_address(Family::ipv4)));
     const auto heard = await(*b);
     ASSERT_THAT(heard, SizeIs(1));
@@ -119,6 +136,7 @@ TEST_F(VrrpKernelTest, OverIpv6ItComesFromTheLinkLocalAddress) {
 TEST_F(VrrpKernelTest, OtherRouterIdsAreDroppedByTheKernel) {
     const auto a = open_socket("v0", Family::ipv4);
     const auto b = open_there("v1", Family::ipv4);
+    await_link(*a, *b);
     auto other = kMessage;
     other[1] = std::byte{52};
     ASSERT_TRUE(a->send(other, addr("10.1.0.1"), pure::group_address(Family::ipv4)));
@@ -131,6 +149,7 @@ TEST_F(VrrpKernelTest, OtherRouterIdsAreDroppedByTheKernel) {
 TEST_F(VrrpKernelTest, WhatDoesNotFitIsCounted) {
     const auto a = open_socket("v0", Family::ipv4);
     const auto b = open_there("v1", Family::ipv4);
+    await_link(*a, *b);
     for (int i = 0; i < 20000; ++i)
         a->send(kMessage, addr("10.1.0.1"), pure::group_address(Family::ipv4));
     size_t heard = 0;
