@@ -459,7 +459,7 @@ api::Reply Daemon::State::view(const std::string& path) {
     if (path == "/v1/health") return {200, "application/json", to_json(monitor->view())};
     if (path == "/v1/ready") return {200, "application/json", to_json(ready_view(facts))};
     if (path == "/v1/connections")
-        return {200, "application/x-ndjson", {}, connections_view(*link)};
+        return {200, "application/x-ndjson", {}, connections_view(*link, engine->shared_tables())};
     if (path == "/v1/config/diff") return difference();
     if (path == "/v1/vrrp") return {200, "application/json", to_json(failover->view())};
     if (path == "/v1/events") return failover->events();

@@ -44,14 +44,24 @@ std::string_view state_word(const flow::Listed& l) {
     return l.word.state < std::size(kTcpStates) ? kTcpStates[l.word.state] : "NONE";
 }
 
-api::Connection connection(const flow::Listed& l, flow::Tick now) {
+// An IPv4 entry has no room for the address of an IPv6 server; the server's slot has it, until the
+// slot is given to another.
+Address backend_address(const flow::Listed& l, const Slots& slots) {
+    const bool elsewhere =
+        l.forward == shm::Forward::tunnel && l.tuple.backend_address == Address::v4({});
+    if (!elsewhere || l.backend >= slots.backends.size()) return l.tuple.backend_address;
+    const BackendSlot& slot = slots.backends[l.backend];
+    return slot.generation == l.backend_generation ? slot.backend.address : l.tuple.backend_address;
+}
+
+api::Connection connection(const flow::Listed& l, const Slots& slots, flow::Tick now) {
     const auto left = int32_t(l.word.expiry - now);
     return {l.tuple.protocol,
             std::string(state_word(l)),
             left > 0 ? uint32_t(left) / flow::kTicksPerSecond : 0,
             {l.tuple.client, l.tuple.client_port.host()},
             {l.tuple.virtual_address, l.tuple.virtual_port.host()},
-            {l.tuple.backend_address, l.tuple.backend_port.host()}};
+            {backend_address(l, slots), l.tuple.backend_port.host()}};
 }
 
 void add_generation(api::Ready& r, std::string_view kind, uint64_t published, uint64_t in_force) {
@@ -182,12 +192,14 @@ api::Ready ready_view(const Facts& f) {
     return r;
 }
 
-std::function<bool(std::string&)> connections_view(const DataplaneLink& link) {
-    return [table = link.shared_table(), next = uint32_t{0}](std::string& piece) mutable {
+std::function<bool(std::string&)> connections_view(const DataplaneLink& link,
+                                                   std::shared_ptr<const Tables> tables) {
+    return [table = link.shared_table(), tables = std::move(tables),
+            next = uint32_t{0}](std::string& piece) mutable {
         if (!table || next >= table->capacity()) return false;
         const flow::Tick now = flow::tick_now();
         next = table->some(next, kCellsAPiece, [&](const flow::Listed& l) {
-            piece += to_json(connection(l, now));
+            piece += to_json(connection(l, tables->slots, now));
             piece += '\n';
             return true;
         });

@@ -2,6 +2,7 @@
 // What the API tells, made from what toriid holds. Pure functions.
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -41,7 +42,8 @@ api::Services services_view(const Facts&);
 api::Ready ready_view(const Facts&);
 
 /// Connection rows, one JSON object a line; a generator for api::Reply::more. Each call looks at a
-/// bounded number of the table's cells.
-std::function<bool(std::string&)> connections_view(const DataplaneLink&);
+/// bounded number of the table's cells. The tables tell what a cell has no room for.
+std::function<bool(std::string&)> connections_view(const DataplaneLink&,
+                                                   std::shared_ptr<const Tables>);
 
 }  // namespace torii::control

@@ -108,8 +108,10 @@ static_assert(sizeof(Head) == 32);
 
 struct alignas(64) Cell4 {
     Head head;
-    uint32_t backend_address, client, virtual_address;  ///< raw network order
-    std::atomic<uint32_t> link;         ///< of the list the cell is on while it is not live
+    uint32_t backend_address;          ///< raw network order; 0 for an IPv6 server behind a tunnel,
+                                       ///< whose address only its backend slot has
+    uint32_t client, virtual_address;  ///< raw network order
+    std::atomic<uint32_t> link;        ///< of the list the cell is on while it is not live
     std::atomic<uint64_t> reply_route;  ///< routes generation (high 32 bits) and next hop of the
                                         ///< client; 0 in a new entry
     std::atomic<uint32_t> armed;        ///< tick of the entry's one valid timer; kUnarmed = none

@@ -15,7 +15,7 @@
 namespace torii::flow {
 
 struct Listed {
-    Tuple tuple;
+    Tuple tuple;  ///< the backend's address is 0.0.0.0 when only its slot has it: see Cell4
     Word word;
     uint32_t backend, backend_generation, service_slot;
     shm::Forward forward;

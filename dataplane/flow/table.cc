@@ -78,7 +78,7 @@ struct Table::Worker::Identity {
                  (persistent ? detail::kPersistentBit : 0)),
           ports(t.client_port.raw() | uint32_t(t.virtual_port.raw()) << 16),
           tuple(t) {
-        assert(t.virtual_address.is_v4() != ipv6 && (ipv6 || t.backend_address.is_v4()));
+        assert(t.virtual_address.is_v4() != ipv6);
     }
     CellKind kind() const { return ipv6 ? CellKind::pair : CellKind::single; }
     bool same(const Cell4& c) const {
@@ -193,9 +193,11 @@ void Table::Worker::write_cell(uint32_t cell, const NewEntry& e, Tick armed_at) 
         c.control.store(reference, std::memory_order_release);
     } else {
         Cell4& c = cell4(cell);
+        const bool same_family = e.tuple.backend_address.is_v4();
+        assert(same_family || e.forward == shm::Forward::tunnel);
         put(c.client, e.tuple.client.as_v4().raw());
         put(c.virtual_address, e.tuple.virtual_address.as_v4().raw());
-        put(c.backend_address, e.tuple.backend_address.as_v4().raw());
+        put(c.backend_address, same_family ? e.tuple.backend_address.as_v4().raw() : 0);
         c.reply_route.store(e.timeout, std::memory_order_release);
         c.armed.store(armed_at, std::memory_order_release);
         c.control.store(reference, std::memory_order_release);

@@ -144,6 +144,9 @@ def test_tunnel(selftest, kind):
         for vip in (VIP4, VIP6):
             for protocol in OPTIONS:
                 selftest.transfer(protocol, vip, size=100_000)
+        listed = selftest.torii.ipvsadm("-Lnc").splitlines()
+        for vip in (VIP4, VIP6):
+            assert any(f"{vip}" in row and f"{real}" in row for row in listed), (vip, real, listed)
         selftest.clear()
     verdicts = selftest.torii.verdicts()
     assert verdicts["tunnel"] > 600 and verdicts["answered_too_big"] >= 2, verdicts

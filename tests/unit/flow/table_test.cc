@@ -72,6 +72,20 @@ TEST(Table, RepliesBelongToNatEntriesOnly) {
         }
 }
 
+TEST(Table, AnIpv4EntryLeavesTheAddressOfAnIpv6ServerToItsSlot) {
+    Flows f(small());
+    Tuple t = tuple4(1);
+    t.backend_address = tuple6(1).backend_address;
+    NewEntry e = Flows::entry(t);
+    e.forward = shm::Forward::tunnel;
+    const auto made = f.insert(e);
+    ASSERT_TRUE(made.created);
+    EXPECT_EQ(f.find(t), made.entry);
+    t.backend_address = Address::v4({});
+    EXPECT_EQ(f[0].tuple(made.entry), t);
+    EXPECT_EQ(f[0].head(made.entry).backend, 3u);
+}
+
 TEST(Table, GivesBackTheEntryThatIsThere) {
     Flows f(small());
     const auto first = f.insert(tuple4(1));
