@@ -91,6 +91,12 @@ Checked check_text(std::string_view text, const std::string& file, const std::st
     return check_loaded(config::load_text(text, file), instance, routes);
 }
 
+Error error_of(const std::vector<config::Diagnostic>& all) {
+    std::string text = config::format(all);
+    if (!text.empty()) text.pop_back();
+    return {Errc::invalid, std::move(text)};
+}
+
 std::vector<std::string> restart_notes(const config::Config& from, const config::Config& to) {
     std::vector<std::string> notes;
     for (const config::Change& c : config::changes(from, to)) {

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "config/base/error.h"
 #include "config/model/config.h"
 #include "control/kernel/routes.h"
 
@@ -30,6 +31,9 @@ std::vector<config::Diagnostic> check_routes(const config::Config&, const kernel
 
 /// Health checks whose settings cannot work.
 std::vector<config::Diagnostic> check_probes(const config::Config&);
+
+/// All of it as one error, a line each.
+Error error_of(const std::vector<config::Diagnostic>&);
 
 /// What differs between two configurations and takes effect only after a restart, as sentences.
 std::vector<std::string> restart_notes(const config::Config& from, const config::Config& to);
