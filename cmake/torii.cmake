@@ -31,7 +31,7 @@ endfunction()
 
 # What a sanitizer build's test cases are called, so that one ctest run tells them from the plain ones.
 string(REPLACE "address,undefined" "asan/" TORII_TEST_PREFIX "${TORII_SANITIZE}")
-string(REPLACE "thread" "tsan/" TORII_TEST_PREFIX "${TORII_TEST_PREFIX}" NO_PRETTY_VALUES)
+string(REPLACE "thread" "tsan/" TORII_TEST_PREFIX "${TORII_TEST_PREFIX}")
 
 # torii_tests(NAME [LIBS...]): one GoogleTest program of the current folder's *_test.cc; each TEST is a ctest case.
 function(torii_tests name)

@@ -17,8 +17,9 @@ REQUIRED |= {f"rig/{program}/flows={n}": ("ns/packet", 1, 1e5) for program in ("
 
 def test_every_promised_figure_is_measured(tmp_path):
     file = tmp_path / "bench.json"
-    done = subprocess.run([ROOT / "scripts" / "bench", "--quick", "--json", file, "--bin", os.environ["TORII_BIN"]], capture_output=True,
-                          text=True, timeout=170)
+    kinds = "^(" + "|".join(sorted({name.split("/")[0] for name in REQUIRED})) + ")/"
+    done = subprocess.run([ROOT / "scripts" / "bench", "--quick", "--only", kinds, "--json", file, "--bin", os.environ["TORII_BIN"]],
+                          capture_output=True, text=True, timeout=400)
     assert done.returncode == 0, done.stdout + done.stderr
     written = json.loads(file.read_text())
     assert written["machine"]["cores"] == os.cpu_count() and written["commit"]
