@@ -136,6 +136,7 @@ private:
         }
         if (now_ >= s_.announce) {
             s_.announce = kNever;
+            if (s_.reclaimed != kNever) s_.reclaimed = now_;
             announce(set_.announce_repeat);
         }
         if (now_ >= s_.refresh) {
@@ -185,6 +186,9 @@ private:
         const bool stronger =
             a.priority > set_.priority || (a.priority == set_.priority && a.sender > set_.local);
         if (a.priority != kResign && stronger) {
+            // A last word: whoever comes back from a cut may have sent nothing that we heard until
+            // now, and has to tell the network where the addresses are.
+            send(set_.priority);
             to_backup(Reason::stronger);
             s_.active_router = a.sender;
             s_.active_priority = a.priority;
@@ -197,9 +201,15 @@ private:
             send(set_.priority);
             if (a.priority != kResign) act({.kind = Action::Kind::weaker, .priority = a.priority});
         }
-        if (a.priority == kResign) return;
-        // It has told the network that the addresses are there; tell it otherwise.
-        if (s_.reclaimed != kNever && now_ - s_.reclaimed < kReclaimGap) return;
+        if (a.priority != kResign) reclaim();
+    }
+
+    /// It has told the network that the addresses are there; tell it otherwise, now or soon.
+    void reclaim() {
+        if (s_.reclaimed != kNever && now_ - s_.reclaimed < kReclaimGap) {
+            s_.announce = std::min(s_.announce, s_.reclaimed + kReclaimGap);
+            return;
+        }
         s_.reclaimed = now_;
         announce(set_.announce_repeat);
         s_.announce = second_burst();
@@ -369,7 +379,10 @@ Step step(const Settings& settings, const State& state, const Event& event, Time
     return Machine(settings, state, now).take(event);
 }
 
-Time wakeup(const State& s) { return std::min({s.deadline, s.announce, s.refresh}); }
+Time wakeup(const State& s) {
+    if (s.role == Role::initialize && !s.ready) return kNever;  // however long ago its delay ended
+    return std::min({s.deadline, s.announce, s.refresh});
+}
 
 Duration skew_time(const Settings& s, Duration active_interval) {
     const Duration whole = s.version == 2 ? Duration(1s) : active_interval;

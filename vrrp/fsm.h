@@ -7,9 +7,11 @@
 //
 // Beyond the RFCs: faults, preemption delay, startup delay, sync groups (see group.h), gratuitous
 // announcements that are repeated, and stalls. A router that was not run for so long that its peers
-// may have given it up does not fight: it becomes backup without a word, and listens first. What is
-// answered out of turn (a weaker or resigning peer) is answered once an interval, so that a flood
-// of packets makes none of ours.
+// may have given it up does not fight: it becomes backup without a word, and listens first. One
+// that gives way to a stronger router sends one more advert before, so that the stronger one, which
+// may not have heard of it until then, announces the addresses again (keepalived's
+// higher_prio_send_advert). What is answered out of turn (a weaker or resigning peer) is answered
+// once an interval, so that a flood of packets makes none of ours.
 
 #include <array>
 #include <cstdint>
@@ -72,7 +74,7 @@ struct State {
     Time deadline = kNever;
     Time since{};             ///< initialize: Start; backup: the wait began; active: we sent last
     Time hold = kNever;       ///< backup: a weaker active router is left alone until then
-    Time announce = kNever;   ///< active: second burst
+    Time announce = kNever;   ///< active: next burst but the first
     Time refresh = kNever;    ///< active: next refreshing burst
     Time asserted = kNever;   ///< active: when we last answered a weaker or resigning router
     Time reclaimed = kNever;  ///< active: when we last announced because of a weaker one

@@ -97,12 +97,12 @@ constexpr const char* kClaim = "advert 100, hold, announce 5, active: silence";
 
 INSTANTIATE_TEST_SUITE_P(
     Initialize, Transitions,
-    testing::Values(Row{"waits_until_ready", initialize, Tick{}, 5s, initialize, 0s, ""},
+    testing::Values(Row{"waits_until_ready", initialize, Tick{}, 5s, initialize, kNo, ""},
                     Row{"ready", initialize, Ready{}, 0s, backup, kDown, "backup: started"},
                     Row{"ready_owner", initialize, Ready{}, 0s, active, 1s,
                         "advert 255, hold, announce 5, active: owner", owner},
-                    Row{"adverts_are_not_for_it", initialize, heard(200), 0s, initialize, 0s, ""},
-                    Row{"second_start", initialize, Start{}, 1s, initialize, 0s, ""},
+                    Row{"adverts_are_not_for_it", initialize, heard(200), 0s, initialize, kNo, ""},
+                    Row{"second_start", initialize, Start{}, 1s, initialize, kNo, ""},
                     Row{"stop_before_it_began", initialize, Stop{}, 1s, initialize, kNo, ""},
                     Row{"delay_is_not_over", initialize, Ready{}, 9s, initialize, 10s, "",
                         [](Settings& s) { s.startup_delay = 10s; }},
@@ -171,15 +171,15 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"equal_peer_of_lower_address", active, heard(100, kLower), 100ms, active, 1100ms,
             "advert 100, weaker 100, announce 5"},
         Row{"equal_peer_of_higher_address", active, heard(100, kHigher), 100ms, backup,
-            100ms + kDown, "release, backup: stronger"},
+            100ms + kDown, "advert 100, release, backup: stronger"},
         Row{"stronger_peer", active, heard(101, kLower), 100ms, backup, 100ms + kDown,
-            "release, backup: stronger"},
+            "advert 100, release, backup: stronger"},
         Row{"stronger_peer_without_preemption", active, heard(101, kLower), 100ms, backup,
-            100ms + kDown, "release, backup: stronger", no_preempt},
+            100ms + kDown, "advert 100, release, backup: stronger", no_preempt},
         Row{"its_interval_is_adopted", active, heard(101, kLower, 100ms), 100ms, backup,
-            100ms + kDown / 10, "release, backup: stronger"},
+            100ms + kDown / 10, "advert 100, release, backup: stronger"},
         Row{"two_owners", active, heard(255, kHigher), 0s, backup, 3003906us,
-            "release, backup: stronger", owner},
+            "advert 255, release, backup: stronger", owner},
         Row{"stop_serves_on", active, Stop{}, 100ms, active, 1100ms, "advert 0"},
         Row{"stop_in_version_2", active, Stop{}, 100ms, active, 1100ms, "advert 0",
             [](Settings& s) {
@@ -239,6 +239,15 @@ TEST(Start, CleansUpAndForgetsNothingThatCameBefore) {
     EXPECT_EQ(run.at(0s, Fault{true}), "");
     EXPECT_EQ(run.at(0s, Start{}), "release, fault: fault");
     EXPECT_EQ(run.at(0s, Fault{false}), "backup: fault_over");
+}
+
+TEST(Start, NoTimerRunsWhileItIsNotReady) {
+    Router run(initialize);
+    run.state = {};
+    EXPECT_EQ(run.at(0s, Start{}), "release");
+    EXPECT_EQ(wakeup(run.state), kNever) << "or whoever waits for it is woken for ever";
+    EXPECT_EQ(run.at(9s, Ready{}), "backup: started");
+    EXPECT_EQ(wakeup(run.state), kT0 + 9s + kDown);
 }
 
 TEST(Start, AgainAfterStop) {

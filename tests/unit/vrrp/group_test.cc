@@ -95,7 +95,7 @@ TEST(Group, OneThatGivesWayTakesAllWithIt) {
     Pair pair;
     pair.become_active();
     EXPECT_EQ(pair.at(4s, 1, heard(200)),
-              "1 release, backup: stronger; 0 advert 0, release, backup: group_backup");
+              "1 advert 100, release, backup: stronger; 0 advert 0, release, backup: group_backup");
 }
 
 TEST(Group, AStallIsASilentStepAside) {
