@@ -61,6 +61,20 @@ Message link_request(uint16_t type, uint16_t flags, uint32_t ifindex, bool up = 
     return make_request(type, uint16_t(NLM_F_ACK | flags), header);
 }
 
+/// No link-local address: what the link sends comes from the addresses it is given.
+Message no_link_local(uint32_t ifindex) {
+    ifinfomsg header{};
+    header.ifi_index = int(ifindex);
+    Message m = make_request(RTM_SETLINK, NLM_F_ACK, header);
+    if (!m) return m;
+    nlattr* families = nla_nest_start(m.get(), IFLA_AF_SPEC);
+    nlattr* inet6 = nla_nest_start(m.get(), AF_INET6);
+    nla_put_u8(m.get(), IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
+    nla_nest_end(m.get(), inet6);
+    nla_nest_end(m.get(), families);
+    return m;
+}
+
 }  // namespace
 
 struct Editor::State {
@@ -154,18 +168,17 @@ Result<uint32_t> Editor::add_macvlan(const std::string& name, uint32_t parent, c
         nla_put_u32(m.get(), IFLA_MACVLAN_MODE, MACVLAN_MODE_PRIVATE);
         nla_nest_end(m.get(), data);
         nla_nest_end(m.get(), info);
-        // No link-local address: what it sends comes from the addresses it is given.
-        nlattr* families = nla_nest_start(m.get(), IFLA_AF_SPEC);
-        nlattr* inet6 = nla_nest_start(m.get(), AF_INET6);
-        nla_put_u8(m.get(), IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
-        nla_nest_end(m.get(), inet6);
-        nla_nest_end(m.get(), families);
     }
     const auto made = state_->make(m, "macvlan " + name);
     if (!made) return tl::unexpected(made.error());
     const uint32_t ifindex = if_nametoindex(name.c_str());
     if (*made == Made::existed || ifindex == 0)
         return fail(Errc::exists, "cannot add macvlan " + name + ": the name is taken");
+    // Newer kernels take this for a link that is there, and refuse it for one that is being made.
+    const auto error = state_->ask(no_link_local(ifindex));
+    if (!error) return tl::unexpected(error.error());
+    if (*error != 0 && *error != EAFNOSUPPORT)
+        return fail_errno("cannot keep macvlan " + name + " free of link-local addresses", *error);
     return ifindex;
 }
 

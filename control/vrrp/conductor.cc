@@ -183,6 +183,7 @@ void Conductor::apply(std::unique_ptr<Plan> mine, std::unique_ptr<Plan> hands, T
             i->fresh = false;
             i->addresses_changed = i->plan->addresses != p.addresses ||
                                    i->plan->routes != p.routes ||
+                                   i->plan->virtual_mac != p.virtual_mac ||
                                    i->identity.addresses != p.identity.addresses;
             keep_health(i->plan->tracked, p.tracked);
         }

@@ -198,8 +198,9 @@ void Hands::Work::tell_ground(const InstancePlan& p) {
     std::string reason = footing.reason;
     Ground g;
     if (reason.empty()) {
-        if (p.virtual_mac) holdings_->prepare(p, footing.ifindex);
-        g.socket = socket_for(footing, p, reason);
+        const auto prepared = holdings_->prepare(p, footing.ifindex);
+        if (!prepared) reason = prepared.error().message;
+        if (prepared) g.socket = socket_for(footing, p, reason);
         g.usable = g.socket != nullptr;
         g.ifindex = footing.ifindex;
         g.local = footing.local;

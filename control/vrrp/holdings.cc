@@ -127,19 +127,21 @@ bool Holdings::has(const std::vector<Mine>& all, const Mine& one) {
 }
 
 // The name says family, router id and parent, so that what a killed run left is found and replaced.
-void Holdings::prepare(const InstancePlan& plan, uint32_t parent) {
-    if (!plan.virtual_mac) return forget(plan.key);
+Result<> Holdings::prepare(const InstancePlan& plan, uint32_t parent) {
+    if (!plan.virtual_mac) {
+        forget(plan.key);
+        return {};
+    }
     Macvlan& m = macvlans_[plan.key];
-    if (m.ifindex != 0 && m.parent == parent && interfaces_.find(m.ifindex) != nullptr) return;
+    if (m.ifindex != 0 && m.parent == parent && interfaces_.find(m.ifindex) != nullptr) return {};
     const bool v4 = plan.identity.family == Family::ipv4;
     m.name = fmt::format("vrrp{}.{}.{}", v4 ? 4 : 6, plan.identity.router_id, parent);
     m.parent = parent;
     const auto made = editor_.add_macvlan(
         m.name, parent, torii::vrrp::virtual_mac(plan.identity.family, plan.identity.router_id));
     if (!made) {
-        warn_(plan.key, made.error().message);
         macvlans_.erase(plan.key);
-        return;
+        return tl::unexpected(made.error());
     }
     m.ifindex = *made;
     // Each of the two links answers for its own addresses only, and the way back is the parent's.
@@ -150,6 +152,7 @@ void Holdings::prepare(const InstancePlan& plan, uint32_t parent) {
     set_sysctl(plan.interface, "arp_announce", "2");
     set_sysctl(m.name, "rp_filter", "0");
     set_sysctl(m.name, "accept_local", "1");
+    return {};
 }
 
 void Holdings::forget(Key key) {

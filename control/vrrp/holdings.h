@@ -29,7 +29,7 @@ public:
     /// Whether an address that is held was there and has gone.
     bool missing(const InstancePlan&);
     /// The macvlan that answers for the instance: made, but down. Nothing without a virtual MAC.
-    void prepare(const InstancePlan&, uint32_t parent);
+    Result<> prepare(const InstancePlan&, uint32_t parent);
     /// Removes the macvlan of an instance that is no more.
     void forget(Key);
 

@@ -1,9 +1,8 @@
 #pragma once
-// What the threads of VRRP tell each other. Each direction has a mailbox of its own:
-//
-//   main --Command--> speaker --Order--> hands          the event loop; who speaks VRRP; who
-//   changes main <--News----- speaker <--Fact--- hands          the kernel main <--Report of what
-//   it did------- hands
+// What the threads of VRRP tell each other (docs/adr/0008). Each direction has a mailbox of its own:
+// - event loop to speaker: Command; speaker to event loop: News
+// - speaker to hands, who change the kernel: Order; hands to speaker: Fact
+// - hands to event loop: Remark
 //
 // Who sends a message gives up what it points to; large things go back to the thread that made
 // them, so that the speaker neither allocates nor frees.

@@ -186,6 +186,20 @@ TEST_F(VrrpKernelTest, AddressesAreMarkedAndTheirAbsenceIsNoError) {
     EXPECT_TRUE(editor->remove_address(9999, net("10.1.0.100/24")));
 }
 
+TEST_F(VrrpKernelTest, AMacvlanHasTheMacAndNoAddressOfItsOwn) {
+    auto editor = *kernel::Editor::open();
+    const Mac mac = pure::virtual_mac(Family::ipv4, 51);
+    const auto first = editor->add_macvlan("vm4.51.1", index("v0"), mac);
+    ASSERT_TRUE(first) << first.error().message;
+    const auto again = editor->add_macvlan("vm4.51.1", index("v0"), mac);
+    ASSERT_TRUE(again) << "one that a killed run left is replaced: " << again.error().message;
+    EXPECT_TRUE(editor->set_link(*again, true));
+    run("ip -br link show vm4.51.1 | grep -q 00:00:5e:00:01:33");
+    run("test -z \"$(ip -o addr show dev vm4.51.1)\"");
+    EXPECT_TRUE(editor->remove_link(*again));
+    EXPECT_TRUE(editor->remove_link(*again)) << "it is gone";
+}
+
 TEST_F(VrrpKernelTest, OnlyMarkedRoutesAreRemoved) {
     auto editor = *kernel::Editor::open();
     const kernel::RouteEdit r{net("198.51.100.0/24"), addr("10.1.0.2"), index("v0"), {}, 0, 254};
