@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <set>
 
 #include "config/schema/schema.h"
 #include "control/daemon_state.h"
@@ -21,6 +22,9 @@ namespace {
 
 // How often a worker's events are taken out, and how often the dataplane's state is looked at.
 constexpr milliseconds kEvents{10}, kWatch{100};
+// So long after its start VRRP waits for the first result of every check: a check that takes an
+// hour to warm up is no reason to leave the addresses to nobody.
+constexpr std::chrono::seconds kFirstChecks{10};
 constexpr uint64_t kLargestRequest = uint64_t{64} << 20;
 
 }  // namespace
@@ -199,12 +203,26 @@ bool Daemon::State::forwards() const {
 
 // A dataplane is well from when it forwards until it is gone: between, tables come and go.
 void Daemon::State::watch_vrrp() {
+    first_checks_done = first_checks_done || monitor->first_checks_done() ||
+                        std::chrono::steady_clock::now() - started > kFirstChecks;
+    tell_quorums();
     if (!link->up())
         failover->set_dataplane(false);
     else if (forwards()) {
         failover->set_dataplane(true);
-        failover->set_ready();
+        if (first_checks_done) failover->set_ready();
     }
+}
+
+// Of the services that an instance tracks, once it is known whether their servers answer.
+void Daemon::State::tell_quorums() {
+    if (!first_checks_done) return;
+    std::set<std::string> tracked;
+    for (const config::VrrpInstance& i : config.vrrp.instances)
+        for (const config::VrrpTrackService& s : i.track.services) tracked.insert(s.name);
+    for (const auto& [name, has] :
+         health::quorums(tracked, engine->tables().desired, monitor->state()))
+        failover->set_service(name, has);
 }
 
 }  // namespace torii::control

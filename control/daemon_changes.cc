@@ -63,6 +63,7 @@ void Daemon::State::health_changed() {
     if (auto ok = apply_to(applied)(runtime->desired(), {}); !ok)
         return spdlog::error("event=publish kind=services error={}", in_quotes(ok.error().message));
     log_applied(applied);
+    tell_quorums();
 }
 
 api::ReloadOutcome Daemon::State::reload(std::string_view why) {

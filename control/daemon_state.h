@@ -31,6 +31,7 @@ struct Daemon::State {
     void next_tick();
     void watch();
     void watch_vrrp();
+    void tell_quorums();
     bool forwards() const;
     api::ReloadOutcome reload(std::string_view why);
     api::ReloadOutcome take(Checked, std::string_view why);
@@ -65,7 +66,7 @@ struct Daemon::State {
     boost::asio::steady_timer tick;
     std::chrono::steady_clock::time_point started, next_watch, next_estimate;
     uint64_t superseded_for = 0;
-    bool stopping = false;
+    bool stopping = false, first_checks_done = false;
 };
 
 }  // namespace torii::control

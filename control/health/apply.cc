@@ -98,4 +98,23 @@ void remember(HealthState& state, const std::vector<QuorumChange>& changes) {
             it->second.has_quorum = c.has_quorum;
 }
 
+std::map<std::string, bool> quorums(const std::set<std::string>& names, const Desired& desired,
+                                    const HealthState& state) {
+    std::map<std::string, bool> found;
+    if (names.empty()) return found;
+    for (const control::Service& s : desired.services) {
+        if (!names.contains(s.name)) continue;
+        const auto health = state.services.find(s.key);
+        const bool has = health != state.services.end()
+                             ? health->second.has_quorum
+                             : std::ranges::any_of(s.destinations, [](const Destination& d) {
+                                   return d.weight > 0;
+                               });
+        const auto [it, fresh] = found.emplace(s.name, has);
+        if (!fresh) it->second = it->second && has;
+    }
+    for (const std::string& name : names) found.emplace(name, false);
+    return found;
+}
+
 }  // namespace torii::health

@@ -9,6 +9,8 @@
 
 #include <map>
 #include <optional>
+#include <set>
+#include <string>
 
 #include "control/desired.h"
 #include "healthcheck/service.h"
@@ -58,5 +60,11 @@ struct Applied {
 /// Servers that `state` does not know are up. `state` is as before; remember() takes the changes.
 Applied apply_health(Desired, const HealthState& state, TimePoint now);
 void remember(HealthState&, const std::vector<QuorumChange>&);
+
+/// Whether every virtual of a configured service has its quorum: of each of `names`, false for one
+/// that the tables do not have. A service that nobody watches has its quorum while any server of
+/// it takes connections.
+std::map<std::string, bool> quorums(const std::set<std::string>& names, const Desired&,
+                                    const HealthState&);
 
 }  // namespace torii::health

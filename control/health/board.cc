@@ -1,5 +1,7 @@
 #include "control/health/board.h"
 
+#include <algorithm>
+
 namespace torii::health {
 
 using healthcheck::Event;
@@ -43,6 +45,12 @@ std::vector<Board::Change> Board::changes(uint64_t round) {
     if (round != round_) return {};
     told_ = false;
     return std::exchange(changes_, {});
+}
+
+bool Board::all_proven(uint64_t round) const {
+    const std::lock_guard lock(mutex_);
+    return round == round_ && changes_.empty() &&
+           std::ranges::all_of(now_.reports, [](const CheckReport& r) { return r.state.proven; });
 }
 
 Board::View Board::view(uint64_t round) const {

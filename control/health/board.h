@@ -52,6 +52,9 @@ public:
         std::map<config::HealthType, ReasonCounts> results;
         healthcheck::Punctuality punctuality;
     };
+    /// Whether every check of this round has had a result, and all changes were taken.
+    bool all_proven(uint64_t round) const;
+
     /// Everything, for the API; no reports while another round is being set up.
     View view(uint64_t round) const;
 

@@ -208,6 +208,11 @@ void Monitor::State::schedule(TimePoint at) {
     });
 }
 
+bool Monitor::first_checks_done() const {
+    State& s = *state_;
+    return s.prober.board().all_proven(s.round) && s.scheduled > Clock::now() + kCoalesce;
+}
+
 api::Health Monitor::view() const {
     return health_view(state_->plan, state_->prober.board().view(state_->round), Clock::now());
 }

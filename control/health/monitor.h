@@ -32,6 +32,8 @@ public:
     void adopt(Plan);
 
     const HealthState& state() const;
+    /// Whether every check has had a first result, and the tables know it.
+    bool first_checks_done() const;
     /// After apply_health() on state(): remembers the quorums and says them; comes back by
     /// `changed` when a slow start goes on. What was applied on a prepared plan counts after
     /// adopt().

@@ -232,6 +232,29 @@ TEST(Plan, ScriptsHearWhomTheyAreFor) {
                           std::pair("TORII_PORT", "80")));
 }
 
+TEST_F(Apply, AServiceHasItsQuorumWhenAllItsVirtualsHave) {
+    use("  health: {type: tcp}\n");
+    const auto told = [&](std::set<std::string> names = {"www", "gone"}) {
+        Applied a = apply_health(desired(config), state, kNow);
+        remember(state, a.changes);
+        return quorums(names, a.desired, state);
+    };
+    using Told = std::map<std::string, bool>;
+    EXPECT_EQ(told({}), Told{});
+    EXPECT_EQ(told(), (Told{{"www", true}, {"gone", false}}));
+    for (int n : {1, 2, 3}) set(n, false);
+    EXPECT_EQ(told(), (Told{{"www", false}, {"gone", false}}));
+    set(1, true);
+    EXPECT_EQ(told(), (Told{{"www", true}, {"gone", false}}));
+    config.services[0].virtuals.push_back(config.services[0].virtuals[0]);
+    config.services[0].virtuals[1].endpoint.port = 81;
+    state.services[ServiceKey{kWww.address, 81, Protocol::tcp, 0}].has_quorum = false;
+    state.services.at(ServiceKey{kWww.address, 81, Protocol::tcp, 0}).quorum = {100, 0};
+    EXPECT_EQ(told(), (Told{{"www", false}, {"gone", false}})) << "one of two";
+    state.services.clear();
+    EXPECT_EQ(told(), (Told{{"www", true}, {"gone", false}})) << "nobody watches it";
+}
+
 TEST(Plan, AServerThatTheTablesLackedBeginsDown) {
     const auto config = load("  health: {type: tcp}\n");
     Desired before = desired(config);
