@@ -73,8 +73,13 @@ api::Reply Daemon::State::difference() {
 
 api::Reply Daemon::State::view(const std::string& path) {
     const Tally sums = engine->tally();
-    const Facts facts{engine->tables(),  *link, network->routes(), sums, engine->estimator(),
-                      network->pending()};
+    const Facts facts{engine->tables(),
+                      *link,
+                      network->routes(),
+                      sums,
+                      engine->estimator(),
+                      network->pending(),
+                      config.dataplane.ports.empty()};
     const auto uptime = std::chrono::steady_clock::now() - started;
     const Identity identity{
         TORII_VERSION, config.instance, options.file,

@@ -162,6 +162,8 @@ api::Services services_view(const Facts& f) {
 
 api::Ready ready_view(const Facts& f) {
     api::Ready r;
+    r.ready = f.vrrp_alone;
+    if (r.ready) return r;
     const shm::ControlBlock& c = f.link.control();
     if (!f.link.up())
         r.missing.push_back("torii-dataplane is not running");

@@ -23,6 +23,7 @@ struct Facts {
     const Tally& tally;
     const Estimator& estimator;
     bool routes_pending = false;  ///< a change of the network is about to be published
+    bool vrrp_alone = false;      ///< there are no ports, and so there is no dataplane to wait for
 };
 
 /// How a server is reached at this moment.

@@ -66,7 +66,7 @@ void check_workers(const Config& config, Diagnostics& out) {
 }
 
 void check_ports(const Config& config, Diagnostics& out) {
-    const bool vrrp_alone = config.services.empty() && !config.vrrp.instances.empty();
+    const bool vrrp_alone = config.services.empty() && config.vrrp.mark;
     if (config.dataplane.ports.empty() && !config.dataplane.ports_mark.bad && !vrrp_alone) {
         const Dataplane& d = config.dataplane;
         const Mark file{config.mark.file};

@@ -42,6 +42,7 @@ std::string_view outcome_word(stages::Outcome o) {
 std::string describe(const api::Status& s, const api::Ready& r) {
     std::string out = fmt::format("torii {}, instance {}, up {}, {}\n", s.version, s.instance,
                                   to_string(std::chrono::seconds(s.uptime_seconds)), s.config_file);
+    if (r.ready && !s.dataplane_up) return out + "dataplane  none: VRRP alone\n";
     out += fmt::format("dataplane  {}\n", dataplane(s));
     for (const api::Port& p : s.ports)
         out += fmt::format("port       {} {} {} mtu {}, {} queue{}\n", p.name, p.interface, p.mac,

@@ -41,6 +41,10 @@ Result<Preparation> prepare(const Options& o) {
     if (!loaded) return tl::unexpected(loaded.error());
     Preparation p{std::move(*loaded), {}, {}, {}};
     const config::Dataplane& d = p.config.dataplane;
+    if (d.ports.empty())
+        return fail(Errc::invalid, fmt::format("{}: there are no 'dataplane.ports', so there is "
+                                               "nothing to do: VRRP alone needs toriid only",
+                                               o.config_file));
     p.cores = config::worker_cores(d, config::this_machine().cpus);
     if (p.cores.size() > shm::kMaxWorkers || d.ports.size() > shm::kMaxPorts)
         return fail(Errc::invalid, fmt::format("{}: at most {} workers and {} ports", o.config_file,

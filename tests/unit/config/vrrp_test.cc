@@ -47,6 +47,11 @@ TEST(Vrrp, AloneNeedsNoDataplane) {
     EXPECT_EQ(to_string(i.addresses[0].mark), "f:7:17");
 }
 
+TEST(Vrrp, AloneMayHaveNoInstance) {
+    EXPECT_TRUE(must_load("vrrp: {instances: []}\n").vrrp.instances.empty());
+    EXPECT_TRUE(must_load("vrrp: {}\n").vrrp.instances.empty());
+}
+
 TEST(Vrrp, WithPortsTheDataplaneIsWatched) {
     EXPECT_TRUE(must_load(kPorts + instance(kHeld)).vrrp.instances[0].track.dataplane);
     EXPECT_FALSE(must_load(kPorts + instance(kHeld + "\n    track: {dataplane: false}"))
