@@ -62,30 +62,16 @@ class ToriiPair:
 
 
 class BalancerPair(ToriiPair):
-    """Two whole balancers over af_xdp, DR to one server."""
+    """Two whole balancers over af_xdp, DR to two servers."""
 
     def __init__(self, made, interval):
-        self.pair = vrrp_lab.Pair(made, interval=interval)
-        lan = self.pair.lan
-        server = made.host("server").connect(lan, "10.0.0.50/24").hold_vip(vrrp_lab.VIP)
-        server.start("/usr/bin/python3", vrrp_lab.HERE / "vrrp_probe.py", "--answer", "server", vrrp_lab.VIP, vrrp_lab.PORT)
-        routers = []
-        for name, priority in (("a", 150), ("b", 100)):
-            configuration = {
-                "dataplane": {"connections": "64k", "backends": 64, "ports": [{"name": "lan", "driver": "af_xdp", "interface": "eth0"}]},
-                "services": [{"name": "echo", "virtual": [f"{vrrp_lab.VIP}:{vrrp_lab.PORT}/udp"], "scheduler": "rr", "forward": "dr",
-                              "backends": [{"address": "10.0.0.50"}]}],
-                "vrrp": {"instances": [vrrp_lab.instance(priority, interval=interval)]}}
-            routers.append(self.pair.add(name, priority, configuration=configuration))
-        self.a, self.b = routers
+        self.pair = vrrp_lab.Balancers(made, interval=interval)
+        self.a, self.b = self.pair.add("a", 150), self.pair.add("b", 100)
 
     def ready(self):
         for r in (self.a, self.b):
-            if not (r.torii.dataplane and r.torii.dataplane.running()):
-                r.torii.start_dataplane()
+            r.start()
         super().ready()
-        for r in (self.a, self.b):
-            r.torii.wait()
 
     def kill_dataplane(self):
         self.a.torii.dataplane.stop(signal.SIGKILL)
@@ -206,6 +192,7 @@ BALANCER_ACTIONS = {
     "kill-toriid": lambda r: one(r, r.kill),
     "kill-dataplane": lambda r: one(r, r.kill_dataplane),
     "kill-both": lambda r: one(r, r.kill_both),
+    "return": one_return,
 }
 
 

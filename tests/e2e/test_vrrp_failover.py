@@ -6,7 +6,7 @@ import time
 import pytest
 
 from lab import eventually
-from vrrp_lab import Pair, VIP
+from vrrp_lab import Pair, VIP, instance
 
 # What must be true on a busy machine; scripts/bench measures how fast it is.
 TAKEOVER = 2.0
@@ -106,6 +106,61 @@ def test_an_interface_that_goes_down_is_a_fault_at_once(pair):
     pair.a.host.ip("link set eth0 up")
     pair.pair.settled(pair.a)
     pair.pair.client_knows(pair.a)
+
+
+def test_a_link_cut_between_the_routers_alone_heals_to_one(pair):
+    pair.pair.announced()
+    for r in (pair.a, pair.b):
+        isolate(r, True)
+    pair.b.becomes("active")
+    assert pair.a.state() == "active" and pair.a.holds() and pair.b.holds(), "neither can know"
+    pair.pair.client_knows(pair.b)
+    with pair.pair.probe() as probe:
+        time.sleep(0.2)
+        for r in (pair.a, pair.b):
+            isolate(r, False)
+        pair.pair.settled(pair.a)
+        pair.pair.client_knows(pair.a, 2)
+        time.sleep(0.2)
+    assert probe.end().longest() < TAKEOVER and probe.who()[-1] == "a"
+    assert pair.a.vrrp()["transitions"]["active"] == 1, "the stronger one never stopped"
+
+
+def test_a_link_cut_on_one_side_heals_to_one(pair):
+    """The weaker one hears nothing, but is heard: the stronger one tells the network again and again."""
+    pair.pair.announced()
+    drop = ["nft", "add rule netdev cut in ip protocol 112 drop"]
+    pair.b.host.run("nft", "add table netdev cut; add chain netdev cut in { type filter hook ingress device eth0 priority 0; }")
+    pair.b.host.run(*drop)
+    pair.b.becomes("active")
+    eventually(lambda: pair.a.vrrp()["weaker"] > 2, 5)
+    pair.pair.client_knows(pair.a, 3)
+    pair.b.host.run("nft", "delete table netdev cut")
+    pair.pair.settled(pair.a)
+    pair.pair.client_knows(pair.a, 3)
+    assert pair.a.vrrp()["transitions"]["active"] == 1
+
+
+def test_a_reload_never_causes_a_transition(pair):
+    """What an active instance holds, its priority, timing and tracking change under it."""
+    def reload(router, priority, **more):
+        router.torii.reload({"vrrp": {"instances": [instance(priority, **more)]}})
+    before = [r.vrrp()["transitions"] for r in (pair.a, pair.b)]
+    with pair.pair.probe() as probe:
+        time.sleep(0.2)
+        for n, more in enumerate(({"addresses": [f"{VIP}/24", "10.0.0.101/24"]},
+                                  {"addresses": [f"{VIP}/24"], "track": {"interfaces": [{"name": "lo", "weight": 5}]}},
+                                  {"garp": {"refresh": "1s"}, "notify": {"any": ["/bin/true"]}}, {"interval": "200ms"}, {})):
+            for router, priority in ((pair.a, 150 + n), (pair.b, 100 + n)):
+                reload(router, priority, **more)
+            eventually(lambda: pair.a.holds("10.0.0.101") == (n == 0), 5, "the addresses are those of the file")
+            eventually(lambda: pair.a.vrrp()["priority"] in (150 + n, 155 + n), 5)
+        time.sleep(0.7)  # two times as long as a backup waits
+    assert [r.vrrp()["transitions"] for r in (pair.a, pair.b)] == before
+    assert probe.end().who() == ["a"] and probe.longest() < 0.1
+    pair.b.torii.write({"vrrp": {"instances": []}})
+    assert pair.b.torii.torii("reload", check=False).returncode == 0, "a file of no instance at all"
+    assert pair.a.state() == "active" and pair.a.holds()
 
 
 def test_a_frozen_one_steps_aside_when_it_wakes(pair):

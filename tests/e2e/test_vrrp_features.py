@@ -155,6 +155,66 @@ def test_ipv6(lab, unicast):
     p.client_knows(b)
 
 
+def test_vrrp_alone_needs_no_dataplane(lab):
+    p = Pair(lab)
+    a = p.add("a", 150)
+    assert a.torii.torii("config", "check", a.torii.file, check=False).returncode == 0
+    a.torii.wait(5)
+    a.becomes("active")
+    shown = a.torii.torii("status").stdout
+    assert "VRRP alone" in shown and "missing" not in shown and "active: edge" in shown, shown
+    refused = a.host.run(BIN / "torii-dataplane", "-c", a.torii.file, check=False)
+    assert refused.returncode == 1 and "dataplane.ports" in refused.stdout + refused.stderr, refused
+    server = {"name": "www", "virtual": ["10.0.0.100:80/tcp"], "backends": [{"address": "10.0.0.2"}]}
+    refused = a.torii.reload({**a.torii.configuration, "services": [server]}, check=False)
+    assert refused.returncode != 0 and "there is no port" in refused.stdout + refused.stderr
+    assert a.state() == "active" and a.holds()
+
+
+@pytest.mark.parametrize("vip, virtual_mac", [(VIP, "00:00:5e:00:01:33"), ("2001:db8::100", "00:00:5e:00:02:33")])
+def test_a_virtual_mac_stays_the_same_over_a_takeover(lab, vip, virtual_mac):
+    p = Pair(lab, vip, virtual_mac=True)
+    more = {"addresses": ["fe80::100/64", f"{vip}/64"]} if ":" in vip else {}
+    a, b = p.add("a", 150, **more), p.add("b", 100, **more)
+    p.settled(a)
+    seen = p.client.start("tcpdump", "-enni", "eth0", "-l", "arp or icmp6 or proto 112", name="tcpdump")
+    eventually(lambda: "listening" in seen.output(), 5)
+    p.announced()
+    assert p.neighbour() == virtual_mac
+    p.client.ip("neigh flush all")
+    p.announced()
+    assert p.neighbour() == virtual_mac, "asked anew, and only one answers"
+    with p.probe() as probe:
+        time.sleep(0.2)
+        a.torii.daemon.stop(signal.SIGTERM)
+        b.becomes("active")
+        time.sleep(0.2)
+    assert probe.end().who() == ["a", "b"] and probe.longest() < 2
+    assert p.neighbour() == virtual_mac
+    p.client.ip("neigh flush all")
+    p.announced()
+    assert p.neighbour() == virtual_mac
+    assert "vrrp" not in a.host.ip("-br link").stdout, "the link goes with the daemon"
+    claims = [line for line in seen.output().splitlines() if f"tell {vip}" in line or f"tgt is {vip}" in line or f"{vip} is-at" in line]
+    assert claims and all(virtual_mac in line for line in claims), claims
+
+
+def test_a_virtual_mac_comes_and_goes_under_an_active_instance(lab):
+    p = Pair(lab)
+    a = p.add("a", 150)
+    a.becomes("active")
+    p.announced()
+    p.client_knows(a)
+    for on, mac in ((True, "00:00:5e:00:01:33"), (False, a.mac)):
+        a.torii.reload({"vrrp": {"instances": [instance(150, virtual_mac=on)]}})
+        eventually(lambda: p.neighbour() == mac, 5, f"{p.neighbour()} becomes {mac}")
+        p.client.ip("neigh flush all")
+        p.announced()
+        assert p.neighbour() == mac and a.state() == "active"
+        eventually(lambda: a.vrrp()["sent"] > 2, 5)
+        assert a.vrrp()["transitions"]["active"] == 1
+
+
 def test_version_2_with_a_password(lab):
     p = Pair(lab, version=2, interval="1s", authentication={"type": "pass", "secret": "geheim"})
     a, b = p.add("a", 150), p.add("b", 100)

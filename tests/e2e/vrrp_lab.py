@@ -32,6 +32,10 @@ class Router:
             self.start()
 
     def start(self):
+        if "dataplane" in self.torii.configuration and not (self.torii.dataplane and self.torii.dataplane.running()):
+            self.torii.start_dataplane()
+        if self.torii.daemon and self.torii.daemon.running():
+            return self
         self.torii.start_daemon()
         eventually(lambda: self.torii.torii("vrrp", check=False).returncode == 0 or not self.torii.daemon.running(), 20,
                    "toriid serves")
@@ -89,8 +93,42 @@ class Pair:
         shown = json.loads(self.client.run("ip", "-j", "neigh", "show", self.vip).stdout or "[]")
         return shown[0].get("lladdr") if shown else None
 
+    def announced(self):
+        """The address is in the client's cache, as it is when somebody talks."""
+        self.client.run("ping", "-c", 1, "-W", 2, self.vip)
+
     def probe(self):
         return Probe(self)
+
+
+class Balancers(Pair):
+    """Whole balancers over af_xdp that send by direct routing to two servers, which answer for the address."""
+
+    def __init__(self, lab, **more):
+        super().__init__(lab, **more)
+        self.servers = []
+        for n in (50, 51):
+            server = lab.host(f"server{n}").connect(self.lan, f"10.0.0.{n}/24").hold_vip(self.vip)
+            server.start("/usr/bin/python3", HERE / "vrrp_probe.py", "--answer", "server", self.vip, PORT)
+            self.servers.append(server)
+
+    def add(self, name, priority, health=None, **more):
+        servers = [{"address": "10.0.0.50"}, {"address": "10.0.0.51"}]
+        service = {"name": "echo", "virtual": [f"{self.vip}:{PORT}/udp"], "scheduler": "rr", "forward": "dr", "backends": servers}
+        if health:
+            service["health"] = health
+        www = {"name": "www", "virtual": [f"{self.vip}:80/tcp"], "scheduler": "sh", "forward": "dr", "backends": servers}
+        return super().add(name, priority, configuration={
+            "dataplane": {"connections": "64k", "backends": 64, "ports": [{"name": "lan", "driver": "af_xdp", "interface": "eth0"}]},
+            "behaviour": {"sloppy_tcp": 1}, "services": [service, www],
+            "vrrp": {"instances": [instance(priority, **{**self.more, **more})]}})
+
+    def settled(self, active, seconds=20):
+        super().settled(active, seconds)
+        for r in self.routers:
+            if r.torii.forwards():
+                r.torii.wait()
+        return active
 
 
 class Probe:
