@@ -1,5 +1,8 @@
 #include "control/vrrp/events.h"
 
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -73,6 +76,14 @@ api::Reply Events::subscribe() {
 size_t Events::listeners() const {
     return size_t(std::count_if(listeners_.begin(), listeners_.end(),
                                 [](const auto& weak) { return !weak.expired(); }));
+}
+
+std::string utc_now() {
+    const auto now = std::chrono::system_clock::now();
+    const auto us =
+        std::chrono::duration_cast<std::chrono::microseconds>(now.time_since_epoch()).count();
+    return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:06}Z",
+                       fmt::gmtime(std::chrono::system_clock::to_time_t(now)), us % 1'000'000);
 }
 
 }  // namespace torii::control::vrrp

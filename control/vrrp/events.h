@@ -10,6 +10,9 @@
 
 namespace torii::control::vrrp {
 
+/// Now, as events say it: 2026-01-31T12:00:00.000000Z.
+std::string utc_now();
+
 class Events {
 public:
     /// A listener that falls so many lines behind is dropped.

@@ -1,6 +1,5 @@
 #include "control/vrrp/failover.h"
 
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
@@ -34,14 +33,6 @@ constexpr std::chrono::milliseconds kReport{500};
 // How long a stop waits for the kernel; and for the programs after that.
 constexpr std::chrono::seconds kStopWait{5};
 constexpr std::chrono::milliseconds kStopLook{20};
-
-std::string utc_now() {
-    const auto now = std::chrono::system_clock::now();
-    const auto us =
-        std::chrono::duration_cast<std::chrono::microseconds>(now.time_since_epoch()).count();
-    return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:06}Z",
-                       fmt::gmtime(std::chrono::system_clock::to_time_t(now)), us % 1'000'000);
-}
 
 }  // namespace
 

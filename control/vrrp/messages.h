@@ -1,5 +1,5 @@
 #pragma once
-// What the threads of VRRP tell each other (docs/adr/0008). Each direction has a mailbox of its own:
+// What the threads of VRRP tell each other (docs/adr/0008). Each direction has a mailbox:
 // - event loop to speaker: Command; speaker to event loop: News
 // - speaker to hands, who change the kernel: Order; hands to speaker: Fact
 // - hands to event loop: Remark
