@@ -7,7 +7,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr Duration kReclaimGap = 1s;   // between announcements because of a weaker router
+constexpr Duration kReclaimGap = 1s;  // between announcements because of a weaker router
+// Who gives way serves on until the other one has told the network where the addresses are.
+constexpr Duration kLinger = 20ms;
 constexpr Duration kMostLeaving = 2s;  // a resigned router serves on at most
 
 template <class... F>
@@ -93,6 +95,9 @@ private:
         finish();
     }
 
+    /// The next router is there, and is about to tell the network.
+    void leave_soon() { s_.deadline = std::min(s_.deadline, now_ + kLinger); }
+
     void finish() {
         if (!s_.started) return;
         const bool told = s_.role != Role::initialize;
@@ -151,7 +156,7 @@ private:
         if (s_.role == Role::backup)
             a.priority == kResign ? backup_hears_resign(a) : backup_hears(a);
         else if (s_.role == Role::active && s_.leaving)
-            a.priority == kResign ? void() : finish();
+            a.priority == kResign ? void() : leave_soon();
         else if (s_.role == Role::active)
             active_hears(a);
     }
@@ -282,7 +287,8 @@ private:
     }
 
     void to_backup(Reason reason) {
-        if (s_.role == Role::active) act({.kind = Action::Kind::release});
+        const Duration linger = reason == Reason::stalled ? Duration(0) : kLinger;
+        if (s_.role == Role::active) act({.kind = Action::Kind::release, .linger = linger});
         become(Role::backup);
         s_.active_interval = set_.interval;
         wait(Wait::down);

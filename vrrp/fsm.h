@@ -91,8 +91,8 @@ struct Start {
 struct Ready {
     friend bool operator==(const Ready&, const Ready&) = default;
 };
-/// End. An active router resigns with priority 0, but serves on until it hears the next one or that
-/// one's skew time is over (2 s at most); a second Stop ends it at once.
+/// End. An active router resigns with priority 0, but serves on until it has heard the next one or
+/// that one's skew time is over (2 s at most); a second Stop ends it at once.
 struct Stop {
     friend bool operator==(const Stop&, const Stop&) = default;
 };
@@ -172,7 +172,8 @@ struct Action {
     enum class Kind : uint8_t {
         send_advert,  ///< with `priority`; 0 resigns
         hold,         ///< make the kernel have its addresses and routes, as now configured
-        release,      ///< take all of them from the kernel, also such that an earlier run left
+        release,      ///< take all of them from the kernel, also such that an earlier run left;
+                      ///< `linger` later if nothing else comes before
         announce,     ///< gratuitous ARP, unsolicited NA: `repeat` times for each address held
         notify,       ///< the role is now `role` because of `reason`; initialize = it has stopped
         weaker,       ///< nothing to do; a weaker active router was heard (event stream, log)
@@ -180,6 +181,7 @@ struct Action {
     Kind kind = Kind::notify;
     uint8_t priority = 0;
     uint16_t repeat = 0;
+    Duration linger{0};
     Role role = Role::initialize;
     Reason reason = Reason::none;
     friend bool operator==(const Action&, const Action&) = default;

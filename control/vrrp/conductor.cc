@@ -174,6 +174,7 @@ void Conductor::perform(Instance& i, const pure::Actions& actions) {
                 break;
             case pure::Action::Kind::release:
                 o.kind = Order::Kind::release;
+                o.linger = a.linger;
                 break;
             case pure::Action::Kind::announce:
                 o.kind = Order::Kind::announce;

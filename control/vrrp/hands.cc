@@ -38,6 +38,8 @@ private:
     };
 
     bool obey(Order);
+    void release(const InstancePlan&);
+    void release_in_time();
     void take_plan(Order);
     void look_again();
     void tell_ground(const InstancePlan&);
@@ -63,6 +65,7 @@ private:
     std::vector<std::unique_ptr<AdvertSocket>> retired_;
     std::map<Key, Told> told_;
     std::map<Key, Burst> bursts_;
+    std::map<Key, Clock::time_point> lingering_;  // what is to be released, and when
 };
 
 Result<> Hands::Work::open() {
@@ -90,8 +93,9 @@ void Hands::Work::remark(Remark::Kind kind, Key key, std::string text) {
 }
 
 int Hands::Work::wait_milliseconds() const {
-    if (bursts_.empty()) return -1;
+    if (bursts_.empty() && lingering_.empty()) return -1;
     Clock::time_point first = Clock::time_point::max();
+    for (const auto& [key, due] : lingering_) first = std::min(first, due);
     for (const auto& [key, burst] : bursts_) first = std::min(first, burst.due);
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(first - Clock::now()).count();
     return int(std::max<int64_t>(left, 0));
@@ -108,6 +112,7 @@ void Hands::Work::run() {
         boxes_.orders->rest();
         while (auto order = boxes_.orders->take())
             if (!obey(std::move(*order))) return;
+        release_in_time();
         go_on_announcing();
     }
 }
@@ -122,11 +127,15 @@ bool Hands::Work::obey(Order o) {
             take_plan(std::move(o));
             break;
         case Order::Kind::hold:
+            lingering_.erase(o.key);
             if (plan != nullptr) holdings_->hold(*plan);
             break;
         case Order::Kind::release:
             bursts_.erase(o.key);
-            if (plan != nullptr) holdings_->release(*plan);
+            if (o.linger.count() != 0)
+                lingering_[o.key] = Clock::now() + o.linger;
+            else if (plan != nullptr)
+                release(*plan);
             break;
         case Order::Kind::announce:
             announce(o.key, o.repeat);
@@ -135,7 +144,10 @@ bool Hands::Work::obey(Order o) {
             std::erase_if(retired_, [&](const auto& s) { return s.get() == o.socket; });
             break;
         case Order::Kind::quit: {
-            for (const InstancePlan& p : plan_->instances) holdings_->forget(p.key);
+            for (const InstancePlan& p : plan_->instances) {
+                if (lingering_.contains(p.key)) release(p);
+                holdings_->forget(p.key);
+            }
             Fact f;
             f.kind = Fact::Kind::done;
             boxes_.facts->send(std::move(f));
@@ -145,8 +157,22 @@ bool Hands::Work::obey(Order o) {
     return true;
 }
 
+void Hands::Work::release(const InstancePlan& p) {
+    lingering_.erase(p.key);
+    holdings_->release(p);
+}
+
+void Hands::Work::release_in_time() {
+    const auto now = Clock::now();
+    for (const InstancePlan& p : plan_->instances)
+        if (const auto it = lingering_.find(p.key); it != lingering_.end() && it->second <= now)
+            release(p);
+}
+
 void Hands::Work::take_plan(Order o) {
     for (const InstancePlan& old : plan_->instances) {
+        // What it held was what this plan says, not the next one.
+        if (lingering_.contains(old.key)) release(old);
         if (o.plan->find(old.key) != nullptr) continue;
         holdings_->forget(old.key);
         told_.erase(old.key);

@@ -77,6 +77,7 @@ struct Order {
     Kind kind = Kind::none;
     Key key = 0;
     uint16_t repeat = 0;
+    torii::vrrp::Duration linger{0};  ///< release: so long after the order
     std::unique_ptr<Plan> plan;
     uint32_t edition = 0;            ///< plan: its number, which the facts about it carry
     AdvertSocket* socket = nullptr;  ///< close: nobody uses it any more

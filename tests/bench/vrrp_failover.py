@@ -184,7 +184,7 @@ ACTIONS = {
     "planned-stop": lambda r: one(r, r.stop),
     "kill": lambda r: one(r, r.kill),
     "interface-down": lambda r: one(r, r.down),
-    "freeze": lambda r: one(r, r.freeze),
+    "freeze": lambda r: one(r, r.freeze, taken_over=False),  # it waits for that itself
     "return": one_return,
 }
 BALANCER_ACTIONS = {

@@ -264,7 +264,10 @@ TEST(Stop, ServesUntilTheNextRouterIsHeard) {
     EXPECT_EQ(run.at(1ms, Tick{}), "") << "no more adverts";
     EXPECT_EQ(run.at(2ms, heard(0)), "") << "another one that goes";
     EXPECT_EQ(run.at(3ms, Changed{true}), "");
-    EXPECT_EQ(run.at(4ms, heard(1, kLower)), "release, initialize: stopped");
+    EXPECT_EQ(run.at(4ms, heard(1, kLower)), "");
+    EXPECT_EQ(run.at(5ms, heard(1, kLower)), "");
+    EXPECT_EQ(run.at(23ms, Tick{}), "") << "that one is telling the network";
+    EXPECT_EQ(run.at(24ms, Tick{}), "release, initialize: stopped");
     State nothing;
     nothing.priority = 100;
     EXPECT_EQ(run.state, nothing) << "nothing is left";
