@@ -46,6 +46,14 @@ void check_interval(const VrrpInstance& i, Diagnostics& out) {
                                           got)});
 }
 
+/// An owner's addresses are its own, and it answers for them (RFC 5798 section 6.1).
+void check_accept(const VrrpInstance& i, Diagnostics& out) {
+    if (!i.accept && i.priority == kOwner)
+        out.push_back({i.accept_mark,
+                       "'accept: false' cannot stand beside priority 255: the owner of the "
+                       "addresses takes packets to them; lower 'priority'"});
+}
+
 /// Settings of preemption that can never act.
 void check_preempt(const VrrpInstance& i, Diagnostics& out) {
     const VrrpPreempt& p = i.preempt;
@@ -184,6 +192,7 @@ void check_one(const VrrpInstance& i, Diagnostics& out) {
     check_version(i, out);
     check_interval(i, out);
     check_preempt(i, out);
+    check_accept(i, out);
     check_authentication(i, out);
     check_held(i, out);
     check_peers(i, out);

@@ -255,8 +255,9 @@ constexpr Key kInstanceKeys[] = {
      .mark = mark_in<&VrrpInstance::virtual_mac_mark>},
     {.name = "accept",
      .field = field<&VrrpInstance::accept>,
-     .help = "whether the machine itself takes packets to the addresses",
-     .status = Status::later,
+     .help =
+         "whether the machine itself takes packets to the addresses; false drops what no service "
+         "takes, by nftables",
      .mark = mark_in<&VrrpInstance::accept_mark>},
     {.name = "pseudo_header",
      .field = field<&VrrpInstance::pseudo_header>,

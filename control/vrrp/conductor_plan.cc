@@ -35,10 +35,10 @@ void Conductor::apply(std::unique_ptr<Plan> mine, std::unique_ptr<Plan> hands, T
         } else {
             i->kept = i->state();
             i->fresh = false;
-            i->addresses_changed = i->plan->addresses != p.addresses ||
-                                   i->plan->routes != p.routes ||
-                                   i->plan->virtual_mac != p.virtual_mac ||
-                                   i->identity.addresses != p.identity.addresses;
+            i->addresses_changed =
+                i->plan->addresses != p.addresses || i->plan->routes != p.routes ||
+                i->plan->virtual_mac != p.virtual_mac || i->plan->accept != p.accept ||
+                i->identity.addresses != p.identity.addresses;
             keep_health(i->plan->tracked, p.tracked);
         }
         const Address local = i->identity.local;

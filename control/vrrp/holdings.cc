@@ -17,6 +17,13 @@ const kernel::InterfaceAddress* find_address(const kernel::Interface* i, const P
     return nullptr;
 }
 
+// Whether the kernel has nftables shows only when it is asked for something.
+Result<std::unique_ptr<kernel::InputFilter>> try_out(std::unique_ptr<kernel::InputFilter> filter,
+                                                     const std::string& table) {
+    if (auto ok = filter->remove(table); !ok) return tl::unexpected(ok.error());
+    return filter;
+}
+
 void set_sysctl(const std::string& interface, const char* name, const char* value) {
     std::ofstream("/proc/sys/net/ipv4/conf/" + interface + "/" + name) << value;
 }
@@ -48,6 +55,7 @@ kernel::RouteEdit Holdings::edit_of(const InstancePlan& plan, const config::Vrrp
 
 void Holdings::hold(const InstancePlan& plan) {
     set_up(plan, true);
+    plan.accept ? admit_input(plan.key) : refuse_input(plan);
     Held& held = held_[plan.key];
     hold_addresses(plan, held);
     hold_routes(plan, held);
@@ -106,7 +114,31 @@ void Holdings::release(const InstancePlan& plan) {
     if (held.routes.empty())
         for (const config::VrrpRoute& r : plan.routes)
             warn(plan, editor_.remove_route(edit_of(plan, r)));
+    if (!plan.accept && filter_) filtered_.emplace(plan.key, table_of(plan));
+    admit_input(plan.key);
     set_up(plan, false);
+}
+
+// The name says family, router id and interface, so that what a killed run left is found.
+std::string Holdings::table_of(const InstancePlan& plan) const {
+    const kernel::Interface* i = interfaces_.find(std::string_view(plan.interface));
+    return fmt::format("torii_vrrp{}_{}_{}", plan.identity.family == Family::ipv4 ? 4 : 6,
+                       plan.identity.router_id, i == nullptr ? 0 : i->link.ifindex);
+}
+
+void Holdings::refuse_input(const InstancePlan& plan) {
+    if (!filter_) return;  // then it has no ground, and nothing is held
+    std::vector<Address> addresses;
+    for (const config::VrrpAddress& a : plan.addresses) addresses.push_back(a.prefix.address);
+    const auto [it, fresh] = filtered_.emplace(plan.key, table_of(plan));
+    warn(plan, filter_->refuse(it->second, addresses));
+}
+
+void Holdings::admit_input(Key key) {
+    const auto it = filtered_.find(key);
+    if (it == filtered_.end()) return;
+    if (const auto ok = filter_->remove(it->second); !ok) warn_(key, ok.error().message);
+    filtered_.erase(it);
 }
 
 bool Holdings::missing(const InstancePlan& plan) {
@@ -126,10 +158,20 @@ bool Holdings::has(const std::vector<Mine>& all, const Mine& one) {
     return std::any_of(all.begin(), all.end(), [&](const Mine& m) { return m.same(one); });
 }
 
-// The name says family, router id and parent, so that what a killed run left is found and replaced.
 Result<> Holdings::prepare(const InstancePlan& plan, uint32_t parent) {
+    if (!plan.accept && !filter_) {
+        auto opened = kernel::InputFilter::open();
+        if (opened) opened = try_out(std::move(*opened), table_of(plan));
+        if (!opened) return tl::unexpected(std::move(opened.error()).within("accept: false"));
+        filter_ = std::move(*opened);
+    }
+    return prepare_macvlan(plan, parent);
+}
+
+// The name says family, router id and parent, so that what a killed run left is found and replaced.
+Result<> Holdings::prepare_macvlan(const InstancePlan& plan, uint32_t parent) {
     if (!plan.virtual_mac) {
-        forget(plan.key);
+        forget_macvlan(plan.key);
         return {};
     }
     Macvlan& m = macvlans_[plan.key];
@@ -156,6 +198,11 @@ Result<> Holdings::prepare(const InstancePlan& plan, uint32_t parent) {
 }
 
 void Holdings::forget(Key key) {
+    admit_input(key);
+    forget_macvlan(key);
+}
+
+void Holdings::forget_macvlan(Key key) {
     const auto it = macvlans_.find(key);
     if (it == macvlans_.end()) return;
     if (const auto ok = editor_.remove_link(it->second.ifindex); !ok)

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "control/kernel/editor.h"
+#include "control/kernel/input_filter.h"
 #include "control/kernel/interfaces.h"
 #include "control/vrrp/plan.h"
 
@@ -28,9 +29,10 @@ public:
     bool holds(Key key) const { return held_.contains(key); }
     /// Whether an address that is held was there and has gone.
     bool missing(const InstancePlan&);
-    /// The macvlan that answers for the instance: made, but down. Nothing without a virtual MAC.
+    /// What it takes to hold them later: the macvlan that answers for the instance, made but down,
+    /// and nftables where the machine itself is not to take packets.
     Result<> prepare(const InstancePlan&, uint32_t parent);
-    /// Removes the macvlan of an instance that is no more.
+    /// Removes macvlan and filter of an instance that is no more.
     void forget(Key);
 
     /// Where an address is, and the MAC it answers with.
@@ -67,12 +69,19 @@ private:
     kernel::RouteEdit edit_of(const InstancePlan&, const config::VrrpRoute&) const;
     void warn(const InstancePlan&, const Result<>&);
     void set_up(const InstancePlan&, bool up);
+    Result<> prepare_macvlan(const InstancePlan&, uint32_t parent);
+    void refuse_input(const InstancePlan&);
+    void admit_input(Key);
+    void forget_macvlan(Key);
+    std::string table_of(const InstancePlan&) const;
 
     kernel::Editor& editor_;
     const kernel::Interfaces& interfaces_;
     Warn warn_;
     std::map<Key, Held> held_;
     std::map<Key, Macvlan> macvlans_;
+    std::unique_ptr<kernel::InputFilter> filter_;  // once it is needed
+    std::map<Key, std::string> filtered_;          // names of tables
 };
 
 }  // namespace torii::control::vrrp

@@ -59,6 +59,7 @@ InstancePlan instance_of(const config::VrrpInstance& c, Key key) {
     p.addresses.insert(p.addresses.end(), c.excluded.begin(), c.excluded.end());
     p.routes = c.routes;
     p.virtual_mac = c.virtual_mac;
+    p.accept = c.accept;
     p.announce_interval = c.garp.interval;
     p.tracked = tracked_of(c.track);
     return p;

@@ -24,7 +24,7 @@ struct InstancePlan {
     Address source;                              ///< unspecified = the interface's first
     std::vector<config::VrrpAddress> addresses;  ///< told or not, all that it holds
     std::vector<config::VrrpRoute> routes;
-    bool virtual_mac = false;
+    bool virtual_mac = false, accept = true;
     config::Duration announce_interval{0};
     std::vector<torii::vrrp::Tracked> tracked;  ///< whose health is filled in later
     size_t group = 0;                           ///< its place in Plan::groups

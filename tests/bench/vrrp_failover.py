@@ -77,8 +77,11 @@ class BalancerPair(ToriiPair):
         self.a.torii.dataplane.stop(signal.SIGKILL)
 
     def kill_both(self):
-        self.a.torii.daemon.stop(signal.SIGKILL)
-        self.a.torii.dataplane.stop(signal.SIGKILL)
+        both = (self.a.torii.daemon, self.a.torii.dataplane)
+        for process in both:  # at once: the end of a process takes longer than some takeovers
+            process.process.send_signal(signal.SIGKILL)
+        for process in both:
+            process.wait()
 
 
 class KeepalivedPair:

@@ -215,6 +215,43 @@ def test_a_virtual_mac_comes_and_goes_under_an_active_instance(lab):
         assert a.vrrp()["transitions"]["active"] == 1
 
 
+def test_packets_that_are_not_accepted_are_dropped_and_yet_it_is_found(lab):
+    p = Pair(lab, accept=False)
+    a, b = p.add("a", 150), p.add("b", 100)
+    p.settled(a)
+
+    def answers(address):
+        return p.client.run("ping", "-c", 1, "-W", 1, address, check=False).returncode == 0
+    assert answers("10.0.0.11") and not answers(VIP)
+    p.client_knows(a)
+    a.torii.reload({"vrrp": {"instances": [instance(150, accept=True)]}})
+    eventually(lambda: answers(VIP), 5, "accepted, since the file says so")
+    a.torii.reload({"vrrp": {"instances": [instance(150, accept=False)]}})
+    eventually(lambda: not answers(VIP), 5)
+    a.torii.daemon.stop(signal.SIGTERM)
+    b.becomes("active")
+    p.client_knows(b)
+    assert not answers(VIP) and "torii" not in a.host.run("nft", "list", "tables").stdout, "it leaves nothing behind"
+    b.torii.daemon.stop(signal.SIGKILL)
+    assert "torii_vrrp4_51" in b.host.run("nft", "list", "tables").stdout
+    b.start().becomes("active")
+    assert not answers(VIP)
+    b.torii.daemon.stop(signal.SIGTERM)
+    assert "torii" not in b.host.run("nft", "list", "tables").stdout
+
+
+def test_an_ipv6_address_that_does_not_accept_is_found_by_neighbour_discovery(lab):
+    vip = "2001:db8::100"
+    p = Pair(lab, vip, accept=False, addresses=["fe80::100/64", f"{vip}/64"])
+    a = p.add("a", 150)
+    p.settled(a)
+    assert p.client.run("ping", "-c", 1, "-W", 1, vip, check=False).returncode != 0
+    p.client_knows(a)
+    p.client.ip("neigh flush all")
+    assert p.client.run("ping", "-c", 1, "-W", 1, vip, check=False).returncode != 0
+    p.client_knows(a)
+
+
 def test_version_2_with_a_password(lab):
     p = Pair(lab, version=2, interval="1s", authentication={"type": "pass", "secret": "geheim"})
     a, b = p.add("a", 150), p.add("b", 100)

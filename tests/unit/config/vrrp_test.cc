@@ -269,8 +269,9 @@ INSTANTIATE_TEST_SUITE_P(
             "f:7:26: 'interfaces' must be a list of mappings, got a list\n"},
         Row{"no_bool", held("virtual_mac: yes"),
             "f:7:18: 'virtual_mac' must be true or false, got 'yes'\n"},
-        Row{"accept", held("accept: false"),
-            "f:7:5: 'accept' is not supported by this version of torii\n"},
+        Row{"accept", held("accept: false", "priority: 255"),
+            "f:7:13: 'accept: false' cannot stand beside priority 255: the owner of the addresses "
+            "takes packets to them; lower 'priority'\n"},
         Row{"fifo", "vrrp: {fifo: f}\n" + kPorts, "f:1:14: 'fifo' must be an absolute path\n"},
         Row{"member", "vrrp: {groups: [{name: g, members: [a]}]}\n" + kPorts,
             "f:1:36: there is no instance 'a' in 'instances'\n"},

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include "control/kernel/editor.h"
+#include "control/kernel/input_filter.h"
 #include "control/kernel/interfaces.h"
 #include "control/vrrp/advert_socket.h"
 #include "control/vrrp/hands.h"
@@ -198,6 +199,22 @@ TEST_F(VrrpKernelTest, AMacvlanHasTheMacAndNoAddressOfItsOwn) {
     run("test -z \"$(ip -o addr show dev vm4.51.1)\"");
     EXPECT_TRUE(editor->remove_link(*again));
     EXPECT_TRUE(editor->remove_link(*again)) << "it is gone";
+}
+
+TEST_F(VrrpKernelTest, WhatIsRefusedIsWhatWasSaidLast) {
+    run("ip link set lo up && ip addr add 2001:db8:77::1/64 dev v0 nodad");
+    auto filter = *kernel::InputFilter::open();
+    EXPECT_TRUE(filter->remove("t")) << "it was not there";
+    const std::vector<Address> two = {addr("10.1.0.1"), addr("2001:db8:77::1")};
+    ASSERT_TRUE(filter->refuse("t", two));
+    run("! ping -c1 -W1 10.1.0.1 >/dev/null && ! ping -c1 -W1 2001:db8:77::1 >/dev/null");
+    ASSERT_TRUE(filter->refuse("t", std::span(two).subspan(1)));
+    run("ping -c1 -W5 10.1.0.1 >/dev/null");
+    ASSERT_TRUE(filter->remove("t"));
+    run("test -z \"$(nft list tables)\"");
+    const auto wrong = filter->refuse(std::string(300, 'x'), two);
+    EXPECT_FALSE(wrong) << "no such name";
+    EXPECT_TRUE(filter->refuse("t", two)) << "an error leaves nothing behind";
 }
 
 TEST_F(VrrpKernelTest, OnlyMarkedRoutesAreRemoved) {
