@@ -14,7 +14,7 @@
 #include <random>
 #include <unordered_set>
 
-#include "tests/model/vrrp_world.h"
+#include "tests/model/vrrp/vrrp_world.h"
 
 namespace torii::vrrp::model {
 namespace {
