@@ -116,6 +116,8 @@ class KeepalivedPair:
 
     def start_on(self, host):
         pid = self.made.directory / f"{host.name}.pid"
+        for left in self.made.directory.glob(f"{host.name}.pid*"):  # by one that was killed
+            left.unlink()
         host.keepalived = host.start("keepalived", "-n", "-l", "-P", "-f", host.file, "-p", pid, "-r", f"{pid}.vrrp")
 
     def children(self):
