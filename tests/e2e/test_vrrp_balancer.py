@@ -115,6 +115,17 @@ def test_without_preemption_the_returning_one_waits(lab):
     assert lab.b.state() == "active" and lab.b.vrrp()["transitions"]["active"] == 1
 
 
+def test_a_virtual_mac_in_front_of_a_dataplane(lab):
+    lab.pair = Balancers(lab, virtual_mac=True)
+    lab.a, lab.b = lab.pair.add("a", 150), lab.pair.add("b", 100)
+    lab.pair.settled(lab.a)
+    lab.pair.announced()
+    with Asked(lab.pair):
+        lab.a.torii.daemon.stop(signal.SIGTERM)
+        lab.b.becomes("active", 20)
+    assert lab.pair.neighbour() == "00:00:5e:00:01:33"
+
+
 def test_three_have_one_active(lab):
     lab.pair = Balancers(lab)
     a, b, c = (lab.pair.add(name, priority) for name, priority in (("a", 150), ("b", 120), ("c", 100)))
