@@ -165,7 +165,8 @@ Result<uint32_t> Editor::add_macvlan(const std::string& name, uint32_t parent, c
         nlattr* info = nla_nest_start(m.get(), IFLA_LINKINFO);
         nla_put_string(m.get(), IFLA_INFO_KIND, "macvlan");
         nlattr* data = nla_nest_start(m.get(), IFLA_INFO_DATA);
-        nla_put_u32(m.get(), IFLA_MACVLAN_MODE, MACVLAN_MODE_PRIVATE);
+        // In private mode the parent would not hear what another router sends from this MAC.
+        nla_put_u32(m.get(), IFLA_MACVLAN_MODE, MACVLAN_MODE_BRIDGE);
         nla_nest_end(m.get(), data);
         nla_nest_end(m.get(), info);
     }

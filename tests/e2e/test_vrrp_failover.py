@@ -20,11 +20,6 @@ def pair(lab):
     return lab
 
 
-def isolate(router, on):
-    """Routers whose ports are isolated do not hear each other; the client hears both."""
-    router.segment.ip(f"link set {router.port} type bridge_slave isolated {'on' if on else 'off'}")
-
-
 def test_the_stronger_one_is_active_and_a_client_reaches_it(pair):
     pair.client = pair.pair.client
     with pair.pair.probe() as probe:
@@ -111,14 +106,14 @@ def test_an_interface_that_goes_down_is_a_fault_at_once(pair):
 def test_a_link_cut_between_the_routers_alone_heals_to_one(pair):
     pair.pair.announced()
     for r in (pair.a, pair.b):
-        isolate(r, True)
+        r.isolate(True)
     pair.b.becomes("active")
     assert pair.a.state() == "active" and pair.a.holds() and pair.b.holds(), "neither can know"
     pair.pair.client_knows(pair.b)
     with pair.pair.probe() as probe:
         time.sleep(0.2)
         for r in (pair.a, pair.b):
-            isolate(r, False)
+            r.isolate(False)
         pair.pair.settled(pair.a)
         pair.pair.client_knows(pair.a, 2)
         time.sleep(0.2)

@@ -59,6 +59,10 @@ class Router:
         shown = json.loads(self.host.run("ip", "-j", "addr", "show", *(["dev", device] if device else [])).stdout)
         return {a["local"] for link in shown for a in link.get("addr_info", [])}
 
+    def isolate(self, on):
+        """Routers whose ports are isolated do not hear each other; the client hears both."""
+        self.segment.ip(f"link set {self.port} type bridge_slave isolated {'on' if on else 'off'}")
+
     def holds(self, address=None):
         return (address or self.vip) in self.addresses(None)
 
