@@ -140,6 +140,9 @@ void check_local(const Config& config, const Machine& machine, Diagnostics& out)
             const Mark& at = b.address_mark ? b.address_mark : b.mark;
             const std::string who =
                 fmt::format("the backend {} is this machine itself", to_string(b.address));
+            for (const Health& h : checks_of(service, b))
+                if (h.via == HealthVia::service && h.type != HealthType::none)
+                    out.push_back({h.mark, who + ": 'via: service' needs a server elsewhere"});
             if (b.forward == Forward::nat)
                 out.push_back({at, who + ", whose answers would not be translated: forward by dr"});
             else if (shut != ports.end())

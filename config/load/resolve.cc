@@ -20,7 +20,8 @@ void resolve_vrrp(Config& config) {
 void resolve_checks(Service& service) {
     service.resolved = service.checks;
     for (Health& h : service.resolved) inherit(service.health, h);
-    if (service.checks.empty() && service.health_mark) service.resolved = {service.health};
+    if (service.checks.empty() && service.health.type != HealthType::none)
+        service.resolved = {service.health};
     for (Backend& b : service.backends) {
         if (b.health.empty() && b.checks.empty()) continue;
         b.resolved = b.checks.empty() ? service.resolved : b.checks;
@@ -45,7 +46,8 @@ void resolve(Config& config) {
         resolve_checks(service);
         for (Backend& backend : service.backends) {
             if (!backend.forward_mark) backend.forward = service.forward;
-            if (!backend.tunnel_mark) backend.tunnel = service.tunnel;
+            if (!backend.tunnel_mark && backend.forward == Forward::tunnel)
+                backend.tunnel = service.tunnel;
             const auto server = config.servers.find(backend.server);
             if (server == config.servers.end()) continue;
             if (!backend.address_mark) backend.address = server->second.address;

@@ -191,7 +191,9 @@ struct Service {
     SorryServer sorry_server;
     bool inhibit_on_failure = false;  ///< a server that is down keeps weight 0
     bool start_down = false;          ///< servers are down until their first good probe
-    uint32_t max_down = 0;  ///< per cent of the servers that checks may take away; 0 = all
+    uint32_t max_down = 0;   ///< per cent of the servers that checks may take away; 0 = all
+    Duration slow_start{0};  ///< in which the weight of a server that came back grows; 0 = at once
+    Notify notify;
     Mark mark, name_mark, virtual_mark, scheduler_flags_mark, one_packet_mark, health_mark;
     friend bool operator==(const Service&, const Service&) = default;
 };

@@ -145,6 +145,16 @@ struct Quorum {
     friend bool operator==(const Quorum&, const Quorum&) = default;
 };
 
+/// Programs for what becomes of the servers of a service; `user` and `timeout` are also those of
+/// the quorum's.
+struct Notify {
+    std::vector<std::string> up, down;  ///< commands
+    std::string user;                   ///< empty = root
+    Duration timeout{std::chrono::seconds(10)};
+    Mark mark;
+    friend bool operator==(const Notify&, const Notify&) = default;
+};
+
 /// Answers when no backend can.
 struct SorryServer {
     Address address;               ///< unspecified = there is none

@@ -7,67 +7,9 @@
 #include <optional>
 #include <type_traits>
 
-#include "config/schema/key.h"
+#include "config/schema/tables.h"
 
 namespace torii::config {
-
-/// The tables; keys.cc has them.
-Keys keys_for(const Config*);
-Keys keys_for(const Dataplane*);
-Keys keys_for(const Port*);
-Keys keys_for(const Timeouts*);
-Keys keys_for(const Behaviour*);
-Keys keys_for(const Persistence*);
-Keys keys_for(const Drain*);
-Keys keys_for(const Tunnel*);
-Keys keys_for(const MarkRule*);
-Keys keys_for(const Api*);
-Keys keys_for(const Web*);
-Keys keys_for(const Server*);
-Keys keys_for(const Service*);
-Keys keys_for(const Backend*);
-Keys keys_for(const Health*);
-Keys keys_for(const HttpHealth*);
-Keys keys_for(const TlsHealth*);
-Keys keys_for(const SmtpHealth*);
-Keys keys_for(const ScriptHealth*);
-Keys keys_for(const DnsHealth*);
-Keys keys_for(const UdpHealth*);
-Keys keys_for(const FlapDamping*);
-Keys keys_for(const Quorum*);
-Keys keys_for(const SorryServer*);
-Keys keys_for(const Vrrp*);
-Keys keys_for(const VrrpGroup*);
-Keys keys_for(const VrrpInstance*);
-Keys keys_for(const VrrpPreempt*);
-Keys keys_for(const VrrpAddress*);
-Keys keys_for(const VrrpRoute*);
-Keys keys_for(const VrrpGarp*);
-Keys keys_for(const VrrpTrack*);
-Keys keys_for(const VrrpTrackInterface*);
-Keys keys_for(const VrrpTrackScript*);
-Keys keys_for(const VrrpTrackFile*);
-Keys keys_for(const VrrpTrackProcess*);
-Keys keys_for(const VrrpTrackService*);
-Keys keys_for(const VrrpAuthentication*);
-Keys keys_for(const VrrpNotify*);
-
-/// The key that a bare value stands for where a list of mappings is asked for: `eth0` in a list of
-/// tracked interfaces is `{name: eth0}`.
-constexpr std::string_view shorthand(const VrrpAddress*) { return "address"; }
-constexpr std::string_view shorthand(const VrrpTrackInterface*) { return "name"; }
-constexpr std::string_view shorthand(const VrrpTrackFile*) { return "path"; }
-constexpr std::string_view shorthand(const VrrpTrackProcess*) { return "name"; }
-constexpr std::string_view shorthand(const VrrpTrackService*) { return "name"; }
-
-template <class T>
-concept Struct = requires(const T* t) {
-    keys_for(t);
-};
-template <class T>
-concept Shorthand = Struct<T> && requires(const T* t) {
-    shorthand(t);
-};
 
 // Each read() stores the value and returns true, or reports and returns false.
 bool read(const Node&, bool&, const Key&, Report&);
@@ -263,7 +205,12 @@ template <class T>
 Node write(const std::vector<T>& values, const Key& key) {
     Node list;
     list.kind = Node::Kind::list;
-    for (const T& value : values) list.items.push_back(write(value, key));
+    for (const T& value : values) {
+        if constexpr (requires { value.written; })  // what it leaves out comes from elsewhere
+            list.items.push_back(encode_said(&value, keys_for(&value), value.written));
+        else
+            list.items.push_back(write(value, key));
+    }
     return list;
 }
 template <class T>
@@ -375,6 +322,11 @@ constexpr Field make_field() {
         if constexpr (requires { ours.written; })
             if (written) inherit(theirs, ours);
     };
+    if constexpr (requires(const T& t) { t.written; })
+        f.write_said = [](const void* object) {
+            const T& value = static_cast<const S*>(object)->*M;
+            return encode_said(&value, keys_for(&value), value.written);
+        };
     f.suffix = Shape<T>::kSuffix;
     if constexpr (Struct<Inner>)
         f.keys = [] { return keys_for(static_cast<const Inner*>(nullptr)); };

@@ -62,7 +62,9 @@ struct Field {
     std::string (*schema)(const Key&) = nullptr;    ///< JSON schema of the value
     bool (*is_default)(const void* object) = nullptr;
     Node (*write)(const void* object, const Key&) = nullptr;  ///< what read() would take again
-    bool (*equal)(const void*, const void*) = nullptr;        ///< in two objects
+    Node (*write_said)(const void* object) =
+        nullptr;  ///< only what was written; null: no such thing
+    bool (*equal)(const void*, const void*) = nullptr;  ///< in two objects
     /// Takes the value of `from` unless it was `written` in `to`; a mapping's keys one by one.
     void (*inherit)(const void* from, void* to, bool written) = nullptr;
     const void* (*inside)(const void* object) = nullptr;  ///< a nested struct; else null
@@ -95,6 +97,9 @@ void decode(const Node& map, void* object, Keys, std::string_view name, Report&)
 /// A mapping of everything the object says, defaults included; values that are not there are left
 /// out. The opposite of decode().
 Node encode(const void* object, Keys);
+
+/// The same of what was written in it only: the rest comes from elsewhere when it is read again.
+Node encode_said(const void* object, Keys, const Written&);
 
 /// JSON schema of a mapping with these keys.
 std::string object_schema(Keys);

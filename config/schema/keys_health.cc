@@ -19,6 +19,7 @@ constexpr Word kRecords[] = {{"A", int(DnsRecord::a)},     {"AAAA", int(DnsRecor
                              {"NS", int(DnsRecord::ns)},   {"CNAME", int(DnsRecord::cname)},
                              {"SOA", int(DnsRecord::soa)}, {"MX", int(DnsRecord::mx)},
                              {"TXT", int(DnsRecord::txt)}};
+constexpr Word kVias[] = {{"server", int(HealthVia::server)}, {"service", int(HealthVia::service)}};
 constexpr Word kTransports[] = {{"udp", int(DnsTransport::udp)}, {"tcp", int(DnsTransport::tcp)}};
 
 constexpr Key kHttpKeys[] = {
@@ -211,8 +212,10 @@ constexpr Key kHealthKeys[] = {
      .zero = "auto"},
     {.name = "flap", .field = field<&Health::flap>, .help = "damping of servers that flap"},
     {.name = "via",
-     .help = "`service` probes the virtual address on that server",
-     .status = Status::later},
+     .field = field<&Health::via>,
+     .help = "`service` probes the virtual address on that server, by the way that traffic takes; "
+             "for `dr` and `tunnel`",
+     .one_of = kVias},
     {.name = "address",
      .field = field<&Health::address>,
      .help = "where to probe; by default the backend's address"},
@@ -254,6 +257,26 @@ constexpr Key kQuorumKeys[] = {
      .most = 256},
 };
 
+constexpr Key kNotifyKeys[] = {
+    {.name = "up",
+     .field = field<&Notify::up>,
+     .help = "command for when a server goes up: a path, or a list with arguments",
+     .most = 256},
+    {.name = "down",
+     .field = field<&Notify::down>,
+     .help = "command for when a server goes down",
+     .most = 256},
+    {.name = "user",
+     .field = field<&Notify::user>,
+     .help = "who runs them, and `quorum`'s commands; by default root",
+     .max = 64},
+    {.name = "timeout",
+     .field = field<&Notify::timeout>,
+     .help = "a command that takes longer is killed, and the next one runs",
+     .shortest = milliseconds(10),
+     .longest = hours(1)},
+};
+
 constexpr Key kSorryKeys[] = {
     {.name = "address",
      .field = field<&SorryServer::address>,
@@ -276,6 +299,7 @@ Keys keys_for(const DnsHealth*) { return kDnsKeys; }
 Keys keys_for(const UdpHealth*) { return kUdpKeys; }
 Keys keys_for(const FlapDamping*) { return kFlapKeys; }
 Keys keys_for(const Quorum*) { return kQuorumKeys; }
+Keys keys_for(const Notify*) { return kNotifyKeys; }
 Keys keys_for(const SorryServer*) { return kSorryKeys; }
 
 }  // namespace torii::config

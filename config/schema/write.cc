@@ -94,6 +94,19 @@ Node encode(const void* object, Keys keys) {
     return map;
 }
 
+Node encode_said(const void* object, Keys keys, const Written& said) {
+    Node map;
+    map.kind = Node::Kind::map;
+    for (const Key& key : keys) {
+        if (std::ranges::find(said.keys, key.name) == said.keys.end()) continue;
+        Node value =
+            key.field.write_said ? key.field.write_said(object) : key.field.write(object, key);
+        map.items.push_back(write_text(std::string(key.name)));
+        map.items.push_back(std::move(value));
+    }
+    return map;
+}
+
 std::optional<Node> write_config(const Config& config, std::string_view path) {
     Node node = encode(&config, keys_for(&config));
     while (!path.empty()) {

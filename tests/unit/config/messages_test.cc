@@ -158,7 +158,6 @@ std::string later(const std::string& what) {
 INSTANTIATE_TEST_SUITE_P(
     Later, Messages,
     testing::Values(
-        Row{"via_service", with("health: {type: tcp, via: service}"), later("f:5:25: 'via'")},
         Row{"switch", kPort + "behaviour: {cache_bypass: 1}\n", later("f:2:13: 'cache_bypass'")},
         Row{"bond", "dataplane:\n  ports:\n    - {name: p, driver: bond, members: [a, b]}\n",
             later("f:3:25: 'driver: bond'") + later("f:3:31: 'members'")}),
