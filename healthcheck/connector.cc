@@ -23,7 +23,11 @@ struct Connector::State : std::enable_shared_from_this<State> {
     explicit State(asio::io_context& loop) : epoll(loop, ::epoll_create1(EPOLL_CLOEXEC)) {}
 
     void watch();
-    void take_events();
+    void take_all() {
+        while (take_events()) {
+        }
+    }
+    bool take_events();  ///< whether there may be more
     uint32_t free_slot();
     Done release(uint32_t slot);
 
@@ -64,6 +68,8 @@ tl::expected<Connector::Ticket, int> Connector::connect(Descriptor socket, const
     return Ticket{slot, s.slots[slot].generation};
 }
 
+void Connector::take_ready() { std::shared_ptr(state_)->take_all(); }
+
 void Connector::cancel(Ticket t) {
     State& s = *state_;
     if (t.slot < s.slots.size() && s.slots[t.slot].generation == t.generation &&
@@ -94,12 +100,12 @@ void Connector::State::watch() {
     epoll.async_wait(asio::posix::stream_descriptor::wait_read,
                      [self = shared_from_this()](boost::system::error_code error) {
                          if (error) return;
-                         self->take_events();
+                         self->take_all();
                          if (self->epoll.is_open()) self->watch();
                      });
 }
 
-void Connector::State::take_events() {
+bool Connector::State::take_events() {
     std::array<epoll_event, 256> events;
     const int count = ::epoll_wait(epoll.native_handle(), events.data(), int(events.size()), 0);
     for (int i = 0; i < count; ++i) {
@@ -114,6 +120,7 @@ void Connector::State::take_events() {
         const Done done = release(slot);
         done(error);
     }
+    return count == int(events.size());
 }
 
 }  // namespace torii::healthcheck

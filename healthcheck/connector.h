@@ -31,6 +31,8 @@ public:
     /// Connects the socket. Closes it as soon as the outcome is known, with a normal end of the
     /// connection. An error that is known at once is returned, and `done` is dropped.
     tl::expected<Ticket, int> connect(Descriptor, const Endpoint&, Done done);
+    /// Tells of every outcome that is there already.
+    void take_ready();
     /// Closes the socket; `done` will not be called. A ticket that was used up is ignored.
     void cancel(Ticket);
 

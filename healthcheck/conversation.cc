@@ -60,6 +60,7 @@ public:
         r.detail = talk_->stage;
         return r;
     }
+    bool has_news() const override { return talk_->stream.has_news(); }
 
 private:
     std::shared_ptr<Conversation> talk_;
@@ -85,7 +86,7 @@ Stream::Task<> secure(Conversation& c, Result& result) {
     auto context = c.environment.tls.of(tls);
     if (!context) throw Failure{Reason::local, context.error().message};
     c.stage = "TLS handshake";
-    co_await c.stream.secure(*context, server_name(c.settings()), c.request.target.to.address,
+    co_await c.stream.secure(*context, server_name(c.settings()), c.request.target.peer().address,
                              tls.verify);
     const auto days = c.stream.days_left();
     if (days && tls.expiry_warning.count() > 0 &&

@@ -1,6 +1,7 @@
 #include "healthcheck/datagram.h"
 
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -65,6 +66,11 @@ int Datagram::send(std::string_view bytes) {
 void Datagram::listen(Take take) {
     state_->take = std::move(take);
     state_->watch();
+}
+
+bool Datagram::has_news() const {
+    pollfd wanted{fd(), POLLIN, 0};
+    return ::poll(&wanted, 1, 0) > 0;
 }
 
 int Datagram::fd() const { return state_->socket.native_handle(); }

@@ -26,6 +26,7 @@ public:
     /// Calls `take` from the event loop, until the Datagram is destroyed.
     void listen(Take take);
     int fd() const;
+    bool has_news() const;  ///< something has arrived that was not taken
 
 private:
     struct State;

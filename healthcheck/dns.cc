@@ -50,13 +50,17 @@ uint16_t next_id() {
 class DnsOverUdp : public Probe {
 public:
     DnsOverUdp(Environment& e, const Request& r, Done done)
-        : settings_(r.settings), id_(next_id()), socket_(e.loop), done_(std::move(done)) {}
+        : environment_(e),
+          settings_(r.settings),
+          id_(next_id()),
+          socket_(e.loop),
+          done_(std::move(done)) {}
 
     void begin(const Request& r) {
         const char* what = "";
-        auto opened = open_socket(*settings_, r.target.to.address, SOCK_DGRAM, 0, &what);
+        auto opened = open_socket(environment_, r, SOCK_DGRAM, 0, &what);
         if (!opened) return end(cannot(what, opened.error()));
-        if (const int error = socket_.open(std::move(*opened), r.target.to))
+        if (const int error = socket_.open(std::move(*opened), r.target.peer()))
             return end(failed(error));
         const config::DnsHealth& d = settings_->dns;
         if (const int error = socket_.send(dns::query(id_, d.name, d.record)))
@@ -71,6 +75,7 @@ public:
         return foreign_ ? wrong(Reason::protocol, "what came is no answer to the question")
                         : wrong(Reason::timeout, "no answer");
     }
+    bool has_news() const override { return socket_.has_news(); }
 
 private:
     void end(Result r) {
@@ -78,6 +83,7 @@ private:
         done(std::move(r));
     }
 
+    Environment& environment_;
     std::shared_ptr<const config::Health> settings_;
     const uint16_t id_;
     bool foreign_ = false;
@@ -87,7 +93,7 @@ private:
 
 asio::awaitable<Result> over_tcp(Conversation& c) {
     const config::DnsHealth& d = c.settings().dns;
-    co_await c.stream.connect(c.settings(), c.request.target.to);
+    co_await c.stream.connect(c.environment, c.request);
     c.stage = "waiting for the answer";
     const uint16_t id = next_id();
     const std::string question = dns::query(id, d.name, d.record);

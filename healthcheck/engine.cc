@@ -10,6 +10,7 @@
 
 #include "healthcheck/agenda.h"
 #include "healthcheck/connector.h"
+#include "healthcheck/detour.h"
 #include "healthcheck/tls.h"
 
 namespace torii::healthcheck {
@@ -19,6 +20,9 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr std::chrono::milliseconds kLate{50};
+// While probes run, the loop shows this often that it is there. What it is late by, beyond kAway,
+// is time in which no answer could be taken.
+constexpr std::chrono::milliseconds kBeat{10}, kAway{10};
 
 bool same(const Check& a, const Check& b) {
     return a.request.target == b.request.target && *a.request.settings == *b.request.settings;
@@ -28,44 +32,53 @@ bool same(const Check& a, const Check& b) {
 
 struct Engine::Impl {
     struct Item {
+        uint32_t at = 0;  // its position, in `items` and for those who are told
         Check check;
         const Checker* checker = nullptr;
         State state;
-        TimePoint due, started;
+        TimePoint planned;  // when its probe should begin
+        TimePoint due;      // planned, or later because the loop was away
+        TimePoint next;     // its moment in the agenda
+        TimePoint started;
+        bool last_look = false;  // its time is up, but something had arrived
         std::unique_ptr<Probe> probe;
     };
+    using Items = std::vector<std::unique_ptr<Item>>;
 
     Impl(asio::io_context& l, ScriptRunner& scripts, Tell t, size_t most)
         : loop(l),
           connector(l),
-          environment{l, connector, tls, scripts},
+          detour(l),
+          environment{l, connector, detour, tls, scripts},
           tell(std::move(t)),
           most_running(most),
           timer(l) {}
 
     void wait();
+    void arm(TimePoint);
     void act();
-    void start(uint32_t);
-    void expire(uint32_t);
-    void finish(uint32_t, Result);
+    void start(Item&);
+    void expire(Item&, TimePoint now);
+    void finish(Item&, Result);
     void start_waiting();
-    void adopt(Item&, Item& old, TimePoint now);
+    void move(Item& i, TimePoint to) { agenda.set(i.at, i.next = to); }
 
     asio::io_context& loop;
     Connector connector;
+    Detour detour;
     TlsContexts tls;
     Environment environment;
     Tell tell;
     const size_t most_running;
     asio::steady_timer timer;
     TimePoint armed = TimePoint::max();
-    std::vector<Item> items;
+    Items items;
     Agenda agenda;
     std::deque<uint32_t> waiting;
     Punctuality counted;
     bool busy = false;  ///< act() or start_waiting() goes on; it will wait() at its end
     // While a probe is being started, its result is kept here instead.
-    uint32_t starting = Agenda::kNowhere;
+    const Item* starting = nullptr;
     std::optional<Result> at_once;
 };
 
@@ -75,119 +88,177 @@ Engine::~Engine() = default;
 
 Punctuality Engine::punctuality() const { return impl_->counted; }
 
+namespace {
+
+/// The items of a former set, to be taken over by those that are the same.
+template <class Items, class Item>
+class Former {
+public:
+    explicit Former(Items items) : items_(std::move(items)) {
+        for (size_t i = 0; i < items_.size(); ++i)
+            known_.emplace(items_[i]->check.identity, uint32_t(i));
+    }
+    /// The one that was exactly this, as a whole; it is given once.
+    std::unique_ptr<Item> take(const Check& c) {
+        for (auto [i, end] = known_.equal_range(c.identity); i != end; ++i)
+            if (items_[i->second]->checker != nullptr && same(items_[i->second]->check, c)) {
+                auto item = std::make_unique<Item>();
+                item->state = items_[i->second]->state;
+                item->due = items_[i->second]->due;
+                std::swap(item, items_[i->second]);
+                items_[i->second]->check = item->check;  // others may still look at it
+                return item;
+            }
+        return nullptr;
+    }
+    /// One that probed the same, or null.
+    Item* find(const Check& c) {
+        const auto i = known_.find(c.identity);
+        return i == known_.end() ? nullptr : items_[i->second].get();
+    }
+
+private:
+    Items items_;
+    std::unordered_multimap<std::string, uint32_t> known_;
+};
+
+}  // namespace
+
 std::vector<State> Engine::set(std::vector<Check> checks) {
+    using Item = Impl::Item;
     Impl& m = *impl_;
     const TimePoint now = Clock::now();
-    std::unordered_map<std::string, size_t> known;
-    for (size_t i = 0; i < m.items.size(); ++i) known.emplace(m.items[i].check.identity, i);
-    std::vector<Engine::Impl::Item> before = std::exchange(m.items, {});
-    m.items.resize(checks.size());
+    Former<Impl::Items, Item> before(std::exchange(m.items, {}));
     m.agenda = Agenda(checks.size());
     m.waiting.clear();
     m.tls.forget();
+    m.counted.running = 0;
     std::vector<State> states;
-    for (size_t i = 0; i < checks.size(); ++i) {
-        Engine::Impl::Item& item = m.items[i];
-        item.check = std::move(checks[i]);
-        item.checker = find_checker(*item.check.request.settings);
-        const auto old = known.find(item.check.identity);
-        if (old != known.end()) {
-            m.adopt(item, before[old->second], now);
-        } else {
-            const uint64_t seed = std::hash<std::string>()(item.check.identity);
-            const Step s = begin(*item.check.request.settings, item.check.up, seed, now);
-            item.state = s.state;
-            item.due = s.due;
+    for (Check& c : checks) {
+        const config::Health& settings = *c.request.settings;
+        std::unique_ptr<Item> item = before.take(c);
+        if (!item) {
+            item = std::make_unique<Item>();
+            if (const Item* old = before.find(c)) {
+                // A probe that is under way is given up: its answer belongs to other settings.
+                item->state = adapt(settings, old->state);
+                item->next = old->probe ? spread(settings, item->state, now)
+                                        : std::min(old->due, now + settings.interval);
+            } else {
+                const Step s = begin(settings, c.up, std::hash<std::string>()(c.identity), now);
+                item->state = s.state;
+                item->next = s.due;
+            }
+            item->planned = item->due = item->next;
         }
-        m.agenda.set(uint32_t(i), item.due);
-        states.push_back(item.state);
+        item->at = uint32_t(m.items.size());
+        item->check = std::move(c);
+        item->checker = find_checker(settings);
+        m.counted.running += item->probe != nullptr;
+        if (!item->probe || !item->probe->keeps_time()) m.move(*item, item->next);
+        states.push_back(item->state);
+        m.items.push_back(std::move(item));
     }
-    m.counted.running = 0;  // probes that were under way are given up with `before`
+    if (Clock::now() - now > kAway) m.arm(now);  // its own time is no server's
     m.wait();
     return states;
-}
-
-// A probe that is under way is made again: its answer belongs to the old settings.
-void Engine::Impl::adopt(Item& item, Item& old, TimePoint now) {
-    const config::Health& settings = *item.check.request.settings;
-    item.state = adapt(settings, old.state);
-    item.due = std::max(now, old.probe ? now : old.due);
-    if (!same(item.check, old.check)) item.due = std::min(item.due, now + settings.interval);
 }
 
 // To the millisecond: probes that are due together start together.
 void Engine::Impl::wait() {
     if (busy) return;
-    if (agenda.empty()) {
+    TimePoint at = agenda.empty() ? TimePoint::max() : agenda.first();
+    if (counted.running > 0) at = std::min(at, Clock::now() + kBeat);
+    if (at == TimePoint::max()) {
         timer.cancel();
-        armed = TimePoint::max();
-        return;
+        armed = at;
+    } else if (at < armed) {
+        arm(at);
     }
-    if (agenda.first() >= armed) return;  // it is looked at soon enough
-    armed = agenda.first();
-    timer.expires_at(std::chrono::ceil<std::chrono::milliseconds>(armed));
+}
+
+void Engine::Impl::arm(TimePoint at) {
+    armed = at;
+    timer.expires_at(std::chrono::ceil<std::chrono::milliseconds>(at));
     timer.async_wait([this](boost::system::error_code error) {
-        if (error) return;
-        armed = TimePoint::max();
-        act();
+        if (!error) act();
     });
 }
 
+// Time in which the loop was away is as if it had not been: what would have come up in it comes up
+// as much later. So nobody's patience ends by it, and probes do not start in one bunch after it.
 void Engine::Impl::act() {
-    const TimePoint now = Clock::now();
+    const TimePoint now = Clock::now(), expected = std::exchange(armed, TimePoint::max());
+    const auto away = now - expected;
+    const bool was_away = away > kAway;
+    if (was_away) {
+        ++counted.absences;
+        counted.away += std::chrono::duration_cast<Duration>(away);
+    }
     busy = true;
+    bool looked = false;
     while (!agenda.empty() && agenda.first() <= now) {
-        const uint32_t i = agenda.first_item();
-        agenda.remove(i);
-        if (items[i].probe) {
-            expire(i);
-        } else if (counted.running >= most_running) {
-            waiting.push_back(i);
+        Item& item = *items[agenda.first_item()];
+        if (was_away && item.next > expected) {
+            if (!item.probe) item.due = item.next + away;
+            move(item, item.next + away);
+        } else if (item.probe && !std::exchange(looked, true)) {
+            connector.take_ready();  // timers are believed after sockets
+        } else if (item.probe) {
+            expire(item, now);
+        } else if (agenda.remove(item.at); counted.running >= most_running) {
+            waiting.push_back(item.at);
         } else {
-            start(i);
+            start(item);
         }
     }
     busy = false;
     start_waiting();
 }
 
-void Engine::Impl::start(uint32_t i) {
-    Item& item = items[i];
+void Engine::Impl::start(Item& item) {
     item.started = Clock::now();
-    const auto late = std::chrono::duration_cast<Duration>(item.started - item.due);
+    item.last_look = false;
+    const auto late = std::chrono::duration_cast<Duration>(item.started - item.planned);
     counted.worst = std::max(counted.worst, late);
     counted.late += late > kLate;
     ++counted.started;
     counted.most_running = std::max(counted.most_running, ++counted.running);
-    starting = i;
+    starting = &item;
     at_once.reset();
-    auto probe = item.checker->start(environment, item.check.request, [this, i](Result r) {
-        if (starting == i)
+    auto probe = item.checker->start(environment, item.check.request, [this, &item](Result r) {
+        if (starting == &item)
             at_once = std::move(r);
         else
-            finish(i, std::move(r));
+            finish(item, std::move(r));
     });
-    starting = Agenda::kNowhere;
+    starting = nullptr;
     item.probe = std::move(probe);
-    if (at_once) return finish(i, std::move(*at_once));
-    if (!item.probe->keeps_time())
-        agenda.set(i, item.started + item.check.request.settings->timeout);
+    if (at_once) return finish(item, std::move(*at_once));
+    if (!item.probe->keeps_time()) move(item, item.started + item.check.request.settings->timeout);
 }
 
-void Engine::Impl::expire(uint32_t i) { finish(i, items[i].probe->expired()); }
+void Engine::Impl::expire(Item& item, TimePoint now) {
+    if (!item.last_look && item.probe->has_news()) {
+        item.last_look = true;
+        return move(item, now + kBeat);
+    }
+    finish(item, item.probe->expired());
+}
 
-void Engine::Impl::finish(uint32_t i, Result result) {
-    Item& item = items[i];
+void Engine::Impl::finish(Item& item, Result result) {
     item.probe.reset();
     --counted.running;
     ++counted.ended;
     const TimePoint now = Clock::now();
     result.took = std::chrono::duration_cast<Duration>(now - item.started);
-    const Step s = step(*item.check.request.settings, item.state, result.good(), item.started, now);
+    // Counted from when it was due, a probe keeps its place among the others.
+    const TimePoint began = item.started - item.due < kAway ? item.due : item.started;
+    const Step s = step(*item.check.request.settings, item.state, result.good(), began, now);
     item.state = s.state;
-    item.due = s.due;
-    agenda.set(i, s.due);
-    tell({i, item.state, result, s.event});
+    item.planned = item.due = s.due;
+    move(item, s.due);
+    tell({item.at, item.state, result, s.event});
     if (!busy) start_waiting();
 }
 
@@ -196,7 +267,7 @@ void Engine::Impl::start_waiting() {
     while (!waiting.empty() && counted.running < most_running) {
         const uint32_t next = waiting.front();
         waiting.pop_front();
-        start(next);
+        start(*items[next]);
     }
     busy = false;
     wait();

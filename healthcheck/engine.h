@@ -34,6 +34,10 @@ struct Report {
 struct Punctuality {
     uint64_t started = 0, ended = 0, late = 0;  ///< late: by more than 50 ms
     Duration worst{0};
+    /// Times that the event loop itself was late (no CPU, stopped), and for how long together. That
+    /// time is held against no server.
+    uint64_t absences = 0;
+    Duration away{0};
     size_t running = 0, most_running = 0;
 };
 
@@ -46,7 +50,8 @@ public:
     ~Engine();
 
     /// From now on these are checked and nothing else. Of one that was there before the state
-    /// stays, and also the rhythm if its settings are the same. Returns the states now.
+    /// stays, and if its settings are the same also the rhythm, and the probe that is under way.
+    /// Returns the states now.
     std::vector<State> set(std::vector<Check>);
 
     Punctuality punctuality() const;

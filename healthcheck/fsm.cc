@@ -69,8 +69,12 @@ Step begin(const Health& h, bool up, uint64_t seed, TimePoint now) {
     s.dice = seed * 0x9e3779b97f4a7c15u | 1;
     s.changed = now;
     for (int n = 0; n < 4; ++n) roll(s.dice);
-    const TimePoint due = now + up_to(warm_up(h), s.dice);
+    const TimePoint due = spread(h, s, now);
     return {s, due, Event::none};
+}
+
+TimePoint spread(const Health& h, State& s, TimePoint now) {
+    return now + up_to(warm_up(h), s.dice);
 }
 
 Step step(const Health& h, State s, bool good, TimePoint started, TimePoint now) {

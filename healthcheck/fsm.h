@@ -42,6 +42,9 @@ Step begin(const config::Health&, bool up, uint64_t seed, TimePoint now);
 /// The probe that began at `started` has ended at `now`.
 Step step(const config::Health&, State, bool good, TimePoint started, TimePoint now);
 
+/// When to begin again with a probe that was given up: somewhen in its warm-up.
+TimePoint spread(const config::Health&, State&, TimePoint now);
+
 /// The state under settings that have changed: it is kept, and so is what has been counted.
 State adapt(const config::Health& settings, State);
 

@@ -60,7 +60,8 @@ bool is_good(const config::HttpHealth& h, unsigned status) {
 std::string request_of(const Conversation& c, const std::string& path) {
     const config::HttpHealth& h = c.settings().http;
     std::string text = fmt::format("{} {} HTTP/{}\r\n", h.method, path, to_string(h.version));
-    text += fmt::format("Host: {}\r\n", h.host.empty() ? to_string(c.request.target.to) : h.host);
+    text +=
+        fmt::format("Host: {}\r\n", h.host.empty() ? to_string(c.request.target.peer()) : h.host);
     text += "User-Agent: torii\r\nConnection: close\r\n";
     for (const std::string& line : h.headers) text += line + "\r\n";
     return text + "\r\n";
@@ -145,7 +146,7 @@ private:
 asio::awaitable<void> ask(Conversation& c, std::string path, Result& result) {
     const config::HttpHealth& h = c.settings().http;
     c.stage = "connecting";
-    co_await c.stream.connect(c.settings(), c.request.target.to);
+    co_await c.stream.connect(c.environment, c.request);
     if (c.settings().type == config::HealthType::https) co_await secure(c, result);
     c.stage = "waiting for the answer";
     co_await c.stream.send(request_of(c, path));

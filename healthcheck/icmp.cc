@@ -30,7 +30,8 @@ uint16_t checksum(const std::array<uint8_t, kSize>& bytes) {
 class Icmp : public Probe {
 public:
     Icmp(Environment& e, const Request& r, Done done)
-        : v4_(r.target.to.address.is_v4()),
+        : environment_(e),
+          v4_(r.target.to.address.is_v4()),
           number_(next_number()),
           socket_(e.loop),
           done_(std::move(done)) {}
@@ -59,6 +60,7 @@ public:
         r.detail = "no echo";
         return r;
     }
+    bool has_news() const override { return socket_.has_news(); }
 
 private:
     static uint32_t next_number() {
@@ -67,11 +69,11 @@ private:
     }
     tl::expected<Descriptor, int> open(const Request& r, const char*& what) {
         const int protocol = v4_ ? int(IPPROTO_ICMP) : int(IPPROTO_ICMPV6);
-        auto s = open_socket(*r.settings, r.target.to.address, SOCK_DGRAM, protocol, &what);
+        auto s = open_socket(environment_, r, SOCK_DGRAM, protocol, &what);
         if (s || (s.error() != EACCES && s.error() != EPERM && s.error() != EPROTONOSUPPORT))
             return s;
         raw_ = true;
-        s = open_socket(*r.settings, r.target.to.address, SOCK_RAW, protocol, &what);
+        s = open_socket(environment_, r, SOCK_RAW, protocol, &what);
         if (s) only_replies(s->get());
         return s;
     }
@@ -117,6 +119,7 @@ private:
         done(std::move(r));
     }
 
+    Environment& environment_;
     const bool v4_;
     bool raw_ = false;
     const uint32_t number_;

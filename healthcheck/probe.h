@@ -8,12 +8,13 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "config/base/error.h"
-#include "config/model/health.h"
+#include "config/model/config.h"
 #include "healthcheck/result.h"
 
 namespace boost::asio {
@@ -44,21 +45,37 @@ public:
 };
 
 class Connector;
+class Detour;
 class TlsContexts;
 
 /// What probes share. All of it outlives every probe.
 struct Environment {
     boost::asio::io_context& loop;
     Connector& connector;
+    Detour& detour;
     TlsContexts& tls;
     ScriptRunner& scripts;
 };
 
+/// The way that the traffic of a service takes (via: service).
+struct Way {
+    Endpoint to;                           ///< the virtual service, which the server has as well
+    std::optional<config::Tunnel> tunnel;  ///< none: direct routing
+    /// Addresses of services, which servers have as well: they would answer such a source
+    /// themselves.
+    std::shared_ptr<const std::set<Address>> virtuals;
+    friend bool operator==(const Way& a, const Way& b) {
+        return a.to == b.to && a.tunnel == b.tunnel;
+    }
+};
+
 /// What is to be probed. Two checks with equal targets and settings are one.
 struct Target {
-    Endpoint to;
-    std::optional<Endpoint> virtual_service;                       ///< via: service
+    Endpoint to;  ///< the server
+    std::optional<Way> way;
     std::vector<std::pair<std::string, std::string>> environment;  ///< scripts: what they are told
+    /// Whom the probe's packets name.
+    const Endpoint& peer() const { return way ? way->to : to; }
     friend bool operator==(const Target&, const Target&) = default;
 };
 
@@ -72,6 +89,8 @@ public:
     virtual ~Probe() = default;
     /// The time is up: what that means, and what it was waiting for.
     virtual Result expired() const;
+    /// Whether something of what it waits for has arrived and only has not been looked at yet.
+    virtual bool has_news() const { return false; }
     /// It keeps its own time, because it may have to wait for its turn.
     virtual bool keeps_time() const { return false; }
 };

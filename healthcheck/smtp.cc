@@ -73,7 +73,7 @@ asio::awaitable<Reply> hello(Conversation& c) {
 
 asio::awaitable<Result> smtp_course(Conversation& c) {
     Result result;
-    co_await c.stream.connect(c.settings(), c.request.target.to);
+    co_await c.stream.connect(c.environment, c.request);
     c.stage = "waiting for the greeting";
     const Reply greeting = co_await reply(c);
     expect(greeting, 220, "greeting");

@@ -7,6 +7,9 @@
 #include <cerrno>
 #include <cstring>
 
+#include "healthcheck/detour.h"
+#include "healthcheck/probe.h"
+
 namespace torii::healthcheck {
 
 void Descriptor::reset(int fd) {
@@ -30,9 +33,11 @@ unsigned to_sockaddr(const Endpoint& e, sockaddr_storage& to) {
     return sizeof v6;
 }
 
-tl::expected<Descriptor, int> open_socket(const config::Health& h, const Address& to, int type,
-                                          int protocol, const char** what) {
-    const int family = to.is_v4() ? AF_INET : AF_INET6;
+tl::expected<Descriptor, int> open_socket(Environment& e, const Request& r, int type, int protocol,
+                                          const char** what) {
+    if (r.target.way) return e.detour.open(r, type, what);
+    const config::Health& h = *r.settings;
+    const int family = r.target.to.address.is_v4() ? AF_INET : AF_INET6;
     *what = "socket";
     Descriptor s(::socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol));
     if (s.get() < 0) return tl::unexpected(errno);

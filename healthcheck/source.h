@@ -35,9 +35,12 @@ private:
 /// The socket address, and its length.
 unsigned to_sockaddr(const Endpoint&, sockaddr_storage&);
 
-/// socket(2) of the address's family with `type` and `protocol`, prepared as `settings` say. The
-/// error is an errno; `what` gets the step that failed.
-tl::expected<Descriptor, int> open_socket(const config::Health& settings, const Address& to,
-                                          int type, int protocol, const char** what);
+struct Environment;
+struct Request;
+
+/// socket(2) of the peer's family with `type` and `protocol`, prepared as the request's settings
+/// say; connect it to its target's peer(). The error is an errno; `what` gets the step that failed.
+tl::expected<Descriptor, int> open_socket(Environment&, const Request&, int type, int protocol,
+                                          const char** what);
 
 }  // namespace torii::healthcheck

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <openssl/x509v3.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <boost/asio/ssl/error.hpp>
@@ -34,22 +35,34 @@ std::string why(const SSL* ssl, const system_error& e) {
 
 }  // namespace
 
-Stream::Task<> Stream::connect(const config::Health& h, Endpoint to) {
+Stream::Task<> Stream::connect(Environment& e, const Request& r) {
     tls_.reset();
     const char* what = "";
-    auto opened = open_socket(h, to.address, SOCK_STREAM, 0, &what);
+    const Endpoint to = r.target.peer();
+    auto opened = open_socket(e, r, SOCK_STREAM, 0, &what);
     if (!opened) throw Failure{Reason::local, cannot(what, opened.error()).detail};
     const auto protocol = to.address.is_v4() ? tcp::v4() : tcp::v6();
     socket_.assign(protocol, opened->release());
     sockaddr_storage raw;
     tcp::endpoint endpoint;
-    endpoint.resize(to_sockaddr(to, raw));
-    std::memcpy(endpoint.data(), &raw, endpoint.size());
+    const size_t size = to_sockaddr(to, raw);
+    endpoint.resize(size);
+    std::memcpy(endpoint.data(), &raw, size);  // its own size() goes by the family it had before
+    connecting_ = true;
     co_await socket_.async_connect(endpoint, use_awaitable);
+    connecting_ = false;
+}
+
+bool Stream::has_news() const {
+    if (!socket_.is_open()) return false;
+    pollfd wanted{socket_.native_handle(), short(connecting_ ? POLLOUT : POLLIN), 0};
+    return ::poll(&wanted, 1, 0) > 0;
 }
 
 Stream::Task<> Stream::secure(std::shared_ptr<ssl::context> context, std::string name, Address peer,
                               bool verify) {
+    if (!waiting_.empty())  // or a stranger's words would pass for the server's
+        throw Failure{Reason::tls, "the server went on talking before TLS began"};
     context_ = std::move(context);
     tls_ = std::make_unique<ssl::stream<tcp::socket&>>(socket_, *context_);
     SSL* raw = tls_->native_handle();

@@ -30,7 +30,8 @@ public:
 
     explicit Stream(boost::asio::io_context& loop) : loop_(loop), socket_(loop) {}
 
-    Task<> connect(const config::Health&, Endpoint);
+    /// To the target's peer.
+    Task<> connect(Environment&, const Request&);
     /// Begins TLS. An empty name asks for none (no SNI); `peer` is what is verified then.
     Task<> secure(std::shared_ptr<boost::asio::ssl::context>, std::string name, Address peer,
                   bool verify);
@@ -41,6 +42,9 @@ public:
     Task<std::string> line(size_t most);
     /// Exactly so many bytes.
     Task<std::string> bytes(size_t count);
+    /// Whether the kernel has something that was not taken: an answer, an end, or a connection
+    /// that stands.
+    bool has_news() const;
     /// Days until the certificate of the TLS peer ends; none without TLS.
     std::optional<int> days_left() const;
     /// The connection ends; a coroutine that waits for it fails. Then it may connect again.
@@ -48,7 +52,8 @@ public:
 
 private:
     boost::asio::io_context& loop_;
-    boost::asio::ip::tcp::socket socket_;
+    mutable boost::asio::ip::tcp::socket socket_;
+    bool connecting_ = false;
     std::shared_ptr<boost::asio::ssl::context> context_;
     std::unique_ptr<boost::asio::ssl::stream<boost::asio::ip::tcp::socket&>> tls_;
     std::string waiting_;  // received, not yet taken

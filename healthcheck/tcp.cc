@@ -13,18 +13,20 @@ namespace {
 
 class Tcp : public Probe {
 public:
-    Tcp(Connector& connector, Done done) : connector_(connector), done_(std::move(done)) {}
+    Tcp(Environment& e, Done done)
+        : environment_(e), connector_(e.connector), done_(std::move(done)) {}
     ~Tcp() override {
         if (waiting_) connector_.cancel(ticket_);
     }
     void begin(const Request& r) {
         const char* what = "";
-        auto socket = open_socket(*r.settings, r.target.to.address, SOCK_STREAM, 0, &what);
+        auto socket = open_socket(environment_, r, SOCK_STREAM, 0, &what);
         if (!socket) return end(cannot(what, socket.error()));
-        const auto ticket = connector_.connect(std::move(*socket), r.target.to, [this](int error) {
-            waiting_ = false;
-            end(error == 0 ? Result{} : failed(error));
-        });
+        const auto ticket =
+            connector_.connect(std::move(*socket), r.target.peer(), [this](int error) {
+                waiting_ = false;
+                end(error == 0 ? Result{} : failed(error));
+            });
         if (!ticket) return end(failed(ticket.error()));
         ticket_ = *ticket;
         waiting_ = true;
@@ -42,6 +44,7 @@ private:
         done(std::move(r));
     }
 
+    Environment& environment_;
     Connector& connector_;
     Done done_;
     Connector::Ticket ticket_;
@@ -51,7 +54,7 @@ private:
 }  // namespace
 
 std::unique_ptr<Probe> start_tcp(Environment& e, const Request& r, Done done) {
-    auto probe = std::make_unique<Tcp>(e.connector, std::move(done));
+    auto probe = std::make_unique<Tcp>(e, std::move(done));
     probe->begin(r);
     return probe;
 }

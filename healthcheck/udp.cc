@@ -23,13 +23,13 @@ std::string payload_of(const config::UdpHealth& u) {
 class Udp : public Probe {
 public:
     Udp(Environment& e, const Request& r, Done done)
-        : settings_(r.settings), socket_(e.loop), done_(std::move(done)) {}
+        : environment_(e), settings_(r.settings), socket_(e.loop), done_(std::move(done)) {}
 
     void begin(const Request& r) {
         const char* what = "";
-        auto opened = open_socket(*settings_, r.target.to.address, SOCK_DGRAM, 0, &what);
+        auto opened = open_socket(environment_, r, SOCK_DGRAM, 0, &what);
         if (!opened) return end(cannot(what, opened.error()));
-        if (const int error = socket_.open(std::move(*opened), r.target.to))
+        if (const int error = socket_.open(std::move(*opened), r.target.peer()))
             return end(failed(error));
         if (const int error = socket_.send(payload_of(settings_->udp))) return end(failed(error));
         socket_.listen([this](int error, std::string_view reply) {
@@ -43,6 +43,7 @@ public:
         r.detail = "no reply";
         return r;
     }
+    bool has_news() const override { return socket_.has_news(); }
 
 private:
     Result judge(std::string_view reply) const {
@@ -58,6 +59,7 @@ private:
         done(std::move(r));
     }
 
+    Environment& environment_;
     std::shared_ptr<const config::Health> settings_;
     Datagram socket_;
     Done done_;

@@ -11,8 +11,9 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Check, type, target, via, up, proven, held, s
                                    seconds_in_state, reason, detail, warning, duration_us, good,
                                    bad, weight, servers)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(ServiceHealth, virtual_service, quorum, up, servers)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Health, checks, services, results, started, late, worst_delay_us,
-                                   most_running)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(HeldServer, server, service, state)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Health, checks, services, held, results, started, late,
+                                   worst_delay_us, most_running, absences, away_us)
 
 // Details come from peers and were made printable; a name that is not UTF-8 must not throw either.
 std::string to_json(const Health& v) {

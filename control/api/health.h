@@ -39,12 +39,22 @@ struct ServiceHealth {
     friend bool operator==(const ServiceHealth&, const ServiceHealth&) = default;
 };
 
+/// What an operator said by hand.
+struct HeldServer {
+    std::string server, service;  ///< no service: every one
+    std::string state;            ///< up, drain, down
+    friend bool operator==(const HeldServer&, const HeldServer&) = default;
+};
+
 struct Health {
     std::vector<Check> checks;
     std::vector<ServiceHealth> services;
+    std::vector<HeldServer> held;
     std::map<std::string, std::map<std::string, uint64_t>> results;  ///< by type, by reason
     uint64_t started = 0, late = 0;  ///< probes; late: began over 50 ms after their time
     uint64_t worst_delay_us = 0, most_running = 0;
+    /// Times that the checker itself got no processor or was stopped, and for how long together.
+    uint64_t absences = 0, away_us = 0;
     friend bool operator==(const Health&, const Health&) = default;
 };
 

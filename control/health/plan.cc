@@ -63,16 +63,24 @@ std::string text_of(const Health& h) {
 
 std::string text_of(const healthcheck::Target& t) {
     std::string text = to_string(t.to);
-    if (t.virtual_service) text += " for " + to_string(*t.virtual_service);
+    if (t.way) text += " for " + to_string(t.way->to);
+    if (t.way && t.way->tunnel)
+        text += fmt::format(" in {}:{} {}", to_string(t.way->tunnel->type), t.way->tunnel->port,
+                            to_string(t.way->tunnel->checksum));
     for (const auto& [name, value] : t.environment) text += fmt::format("\n{}={}", name, value);
     return text;
 }
 
 class Planner {
 public:
-    explicit Planner(const Desired* before) {
+    Planner(const config::Config& c, const Before* before) {
+        auto all = std::make_shared<std::set<Address>>();
+        for (const config::Service& s : c.services)
+            for (const config::Virtual& v : s.virtuals) all->insert(v.endpoint.address);
+        virtuals_ = std::move(all);
         if (before == nullptr) return;
-        for (const control::Service& s : before->services) before_.emplace(s.key, &s);
+        held_ = &before->held;
+        for (const control::Service& s : before->tables.services) before_.emplace(s.key, &s);
     }
 
     void add(const config::Service& s, const config::Virtual& v);
@@ -82,11 +90,15 @@ private:
     void add(const config::Service&, const config::Virtual&, const config::Backend&, const Member&,
              const Settings&);
     uint32_t check_of(healthcheck::Target, const Settings&, bool up);
-    bool was_down(const Member&) const;
+    bool was_down(const config::Service&, const config::Backend&, const Member&) const;
+    bool had_quorum(const config::Service&, const ServiceHealth&, const ServiceKey&) const;
+    void add_programs(const config::Service&, const ServiceKey&);
     std::vector<Settings> settings_of(const std::vector<Health>&);
 
     Plan plan_;
     std::map<ServiceKey, const control::Service*> before_;
+    const control::Manual* held_ = nullptr;
+    std::shared_ptr<const std::set<Address>> virtuals_;
     std::unordered_map<std::string, uint32_t> by_key_;
     struct Texts {
         std::string probing, timing;
@@ -95,12 +107,48 @@ private:
     std::map<const std::vector<Health>*, std::vector<Settings>> shared_;
 };
 
-bool Planner::was_down(const Member& m) const {
-    const auto service = before_.find(m.service);
-    if (service == before_.end()) return false;
-    const auto& all = service->second->destinations;
+bool has(const control::Service& s, const Endpoint& server) {
+    return std::ranges::find(s.destinations, server, &Destination::key) != s.destinations.end();
+}
+
+/// A weight of 0 has many reasons; of a server that was inhibited only its health is one.
+bool Planner::was_down(const config::Service& s, const config::Backend& b, const Member& m) const {
+    const auto before = before_.find(m.service);
+    if (before == before_.end()) return false;
+    if (!held_->empty()) {
+        control::Service service;
+        service.key = m.service;
+        service.name = s.name;
+        Destination d;
+        d.key = m.backend;
+        d.name = b.server;
+        if (manual_state(*held_, service, d) != control::ManualState::up) return false;
+    }
+    const auto& all = before->second->destinations;
     const auto there = std::ranges::find(all, m.backend, &Destination::key);
-    return there == all.end() || there->weight == 0;
+    if (there == all.end()) return true;
+    const auto h = plan_.state.services.find(m.service);
+    const bool sorry = h != plan_.state.services.end() && h->second.sorry &&
+                       has(*before->second, *h->second.sorry);
+    return there->weight == 0 && s.inhibit_on_failure && b.weight != 0 && !sorry;
+}
+
+bool Planner::had_quorum(const config::Service& s, const ServiceHealth& h,
+                         const ServiceKey& key) const {
+    const auto before = before_.find(key);
+    if (before == before_.end()) return !s.start_down;
+    if (h.sorry) return !has(*before->second, *h.sorry);
+    uint64_t weight = 0;
+    for (const Destination& d : before->second->destinations) weight += d.weight;
+    return healthcheck::has_quorum(h.quorum, true, weight);
+}
+
+void Planner::add_programs(const config::Service& s, const ServiceKey& key) {
+    if (s.quorum.on_up.empty() && s.quorum.on_down.empty() && s.notify.up.empty() &&
+        s.notify.down.empty())
+        return;
+    plan_.programs[key] = std::make_shared<const ServicePrograms>(
+        ServicePrograms{s.name, s.quorum.on_up, s.quorum.on_down, s.notify});
 }
 
 std::vector<Settings> Planner::settings_of(const std::vector<Health>& list) {
@@ -116,10 +164,12 @@ void Planner::add(const config::Service& s, const config::Virtual& v) {
     h.inhibit = s.inhibit_on_failure;
     h.quorum = {s.quorum.up, s.quorum.hysteresis};
     h.max_down = s.max_down;
-    h.has_quorum = !s.start_down;
+    h.slow_start = s.slow_start;
     if (!s.sorry_server.address.is_unspecified() &&
         s.sorry_server.address.family() == v.endpoint.address.family())
         h.sorry = Endpoint{s.sorry_server.address, s.sorry_server.port.value_or(v.endpoint.port)};
+    h.has_quorum = had_quorum(s, h, key);
+    add_programs(s, key);
     for (const config::Backend& b : s.backends) {
         if (!control::usable(b, v)) continue;
         const Member member{key, {b.address, config::backend_port(b, v)}, s.name, b.server};
@@ -139,15 +189,17 @@ void Planner::add(const config::Service& s, const config::Virtual& v, const conf
     target.to.port = settings->port.value_or(member.backend.port);
     if (settings->type == HealthType::icmp) target.to.port = 0;
     if (settings->via == config::HealthVia::service)
-        target.virtual_service =
-            Endpoint{v.endpoint.address, settings->port.value_or(v.endpoint.port)};
+        target.way = healthcheck::Way{
+            {v.endpoint.address, settings->port.value_or(v.endpoint.port)},
+            b.forward == config::Forward::tunnel ? std::optional(b.tunnel) : std::nullopt,
+            virtuals_};
     if (settings->type == HealthType::script)
         target.environment = {{"TORII_SERVICE", s.name},
                               {"TORII_VIRTUAL", control::to_string(member.service)},
                               {"TORII_SERVER", b.server.empty() ? to_string(b.address) : b.server},
                               {"TORII_ADDRESS", to_string(b.address)},
                               {"TORII_PORT", fmt::format("{}", member.backend.port)}};
-    const bool up = !s.start_down && !was_down(member);
+    const bool up = !s.start_down && !was_down(s, b, member);
     const uint32_t n = check_of(std::move(target), settings, up);
     plan_.checks[n].members.push_back(member);
     plan_.of_server[{member.service, member.backend}].push_back(n);
@@ -171,8 +223,8 @@ uint32_t Planner::check_of(healthcheck::Target target, const Settings& settings,
 
 }  // namespace
 
-Plan make_plan(const config::Config& c, const Desired* before) {
-    Planner planner(before);
+Plan make_plan(const config::Config& c, const Before* before) {
+    Planner planner(c, before);
     for (const config::Service& s : c.services)
         for (const config::Virtual& v : s.virtuals) planner.add(s, v);
     return planner.take();

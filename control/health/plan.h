@@ -3,11 +3,13 @@
 // for. Pure functions. Checks of the same target with the same settings are one.
 
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "config/model/config.h"
 #include "control/health/apply.h"
+#include "control/manual.h"
 #include "healthcheck/engine.h"
 
 namespace torii::health {
@@ -24,16 +26,31 @@ struct PlannedCheck {
     std::vector<Member> members;
 };
 
+/// Commands for what becomes of a service and its servers.
+struct ServicePrograms {
+    std::string service;
+    std::vector<std::string> on_up, on_down;  ///< of the quorum
+    config::Notify servers;
+};
+
 struct Plan {
     std::vector<PlannedCheck> checks;
     /// Positions in `checks`, of every server that is checked.
     std::map<std::pair<ServiceKey, Endpoint>, std::vector<uint32_t>> of_server;
+    std::map<ServiceKey, std::shared_ptr<const ServicePrograms>> programs;  ///< of those with any
     /// With every server as if it had not been probed yet.
     HealthState state;
 };
 
-/// `before` are the tables in force when nothing is known yet: a server that they lack, or that has
-/// weight 0 there, was down and begins so. Null: servers begin as start_down says.
-Plan make_plan(const config::Config&, const Desired* before);
+/// What is known when toriid starts. A server that the tables lack was down and begins so, unless
+/// it is held by hand; a service whose sorry server stands there, or whose servers there weigh too
+/// little, had no quorum.
+struct Before {
+    const Desired& tables;
+    const control::Manual& held;
+};
+
+/// Without `before`, servers begin as start_down says.
+Plan make_plan(const config::Config&, const Before* before);
 
 }  // namespace torii::health

@@ -12,7 +12,7 @@ api::Check check_view(const PlannedCheck& p, const CheckReport& r, TimePoint now
     api::Check c;
     c.type = to_string(request.settings->type);
     c.target = to_string(request.target.to);
-    if (request.target.virtual_service) c.via = to_string(*request.target.virtual_service);
+    if (request.target.way) c.via = to_string(request.target.way->to);
     c.up = r.state.up;
     c.proven = r.state.proven;
     c.held = !r.state.up && now < r.state.held_until;
@@ -46,6 +46,8 @@ api::Health health_view(const Plan& plan, const Board::View& v, TimePoint now) {
     out.late = v.punctuality.late;
     out.worst_delay_us = uint64_t(v.punctuality.worst.count());
     out.most_running = v.punctuality.most_running;
+    out.absences = v.punctuality.absences;
+    out.away_us = uint64_t(v.punctuality.away.count());
     for (const auto& [key, h] : plan.state.services) {
         if (h.servers.empty()) continue;
         uint64_t up = 0;

@@ -239,6 +239,15 @@ const std::array kMetrics = {
     Metric{"torii_check_late_total", kCounter, "",
            "Probes that began more than 50 ms after their time.",
            [](const Input& in, Samples& out) { out.add(double(in.health.late)); }},
+    Metric{"torii_check_absent_seconds_total", kCounter, "",
+           "Time in which the checker itself got no processor; it is held against no server.",
+           [](const Input& in, Samples& out) { out.add(double(in.health.away_us) / 1e6); }},
+    Metric{"torii_server_held", kGauge, "server, service, state",
+           "1 for what an operator says by hand; an empty service means every one.",
+           [](const Input& in, Samples& out) {
+               for (const api::HeldServer& h : in.health.held)
+                   out.add(1, {{"server", h.server}, {"service", h.service}, {"state", h.state}});
+           }},
     Metric{"torii_service_quorum", kGauge, "virtual",
            "1 while the servers that are up weigh enough for the service.",
            [](const Input& in, Samples& out) {

@@ -128,8 +128,8 @@ TEST_F(Apply, ScriptsSayWeights) {
 }
 
 TEST_F(Apply, ASlowStartGoesOnAtItsTimes) {
-    use("  health: {type: tcp}\n");
-    state.services.at(kWww).slow_start = seconds(30);
+    use("  health: {type: tcp}\n  slow_start: 30s\n");
+    EXPECT_EQ(apply(), "10.0.0.1=1 10.0.0.2=2 10.0.0.3=3");  // nobody has come back
     set(3, true, kNow - seconds(10));
     EXPECT_EQ(apply(), "10.0.0.1=1 10.0.0.2=2 10.0.0.3=1");
     EXPECT_EQ(again, kNow + seconds(2));
@@ -260,11 +260,24 @@ TEST(Plan, AServerThatTheTablesLackedBeginsDown) {
     Desired before = desired(config);
     before.services[0].destinations.erase(before.services[0].destinations.begin());
     before.services[0].destinations[0].weight = 0;
-    const Plan plan = make_plan(config, &before);
-    EXPECT_FALSE(plan.checks[0].check.up);
-    EXPECT_FALSE(plan.checks[1].check.up);
-    EXPECT_TRUE(plan.checks[2].check.up);
-    EXPECT_EQ(table(apply_health(desired(config), plan.state, kNow).desired), "10.0.0.3=3");
+    const auto ups = [&](const std::string& keys, const control::Manual& held) {
+        const Before known{before, held};
+        const Plan plan = make_plan(load("  health: {type: tcp}\n" + keys), &known);
+        std::string up = plan.state.services.at(kWww).has_quorum ? "Q" : "-";
+        for (const PlannedCheck& p : plan.checks) up += p.check.up ? 'U' : 'D';
+        return up;
+    };
+    EXPECT_EQ(ups("", {}), "QDUU");  // weight 0 may have other reasons
+    EXPECT_EQ(ups("  inhibit_on_failure: true\n", {}), "QDDU");
+    EXPECT_EQ(ups("", {{{"web1", ""}, control::ManualState::down}}), "QUUU");
+    EXPECT_EQ(ups("  quorum: {up: 4}\n", {}), "-DUU");
+    EXPECT_EQ(ups("  quorum: {up: 4}\n  sorry_server: {address: 10.0.0.9}\n", {}), "QDUU");
+    before.services[0].destinations[1].key = *parse_endpoint("10.0.0.9:80");
+    EXPECT_EQ(ups("  quorum: {up: 4}\n  sorry_server: {address: 10.0.0.9}\n", {}), "-DUD");
+    EXPECT_EQ(ups("  quorum: {up: 4}\n  sorry_server: {address: 10.0.0.9}\n  "
+                  "inhibit_on_failure: true\n",
+                  {}),
+              "-DUD");
     const Plan down = make_plan(load("  health: {type: tcp}\n  start_down: true\n"), nullptr);
     EXPECT_FALSE(down.checks[0].check.up);
     EXPECT_FALSE(down.state.services.at(kWww).has_quorum);

@@ -127,5 +127,109 @@ TEST_F(EngineTest, ManyThatAnswerAtOnceOrNeverDoNotHoldUpOthers) {
     ::close(full);
 }
 
+// --- the loop itself is late
+
+FakeServer::Behaviour http_ok() {
+    return [](Connection& c) {
+        if (c.receive_until("\r\n\r\n")) c.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    };
+}
+
+/// Answers datagrams although the loop is away.
+std::string answer(std::string_view) { return "yes"; }
+
+TEST_F(EngineTest, AnAnswerThatArrivedInTimeIsTakenHoweverLateTheLoopIs) {
+    FakeServer web(http_ok());
+    test::FakeDatagramServer datagrams(answer);
+    const int full = test::bound(SOCK_STREAM);
+    ::listen(full, 0);
+    std::vector<Check> checks;
+    const auto add = [&](config::HealthType type, const Endpoint& to) {
+        Check c = check("c" + std::to_string(checks.size()), to, milliseconds(30));
+        Health h = *c.request.settings;
+        h.type = type;
+        h.timeout = milliseconds(60);
+        h.fall = 1;
+        h.udp.require_reply = true;
+        c.request.settings = std::make_shared<const Health>(h);
+        checks.push_back(c);
+    };
+    for (int n = 0; n < 6; ++n) {
+        add(config::HealthType::http, web.at());
+        add(config::HealthType::tcp, server.at());
+        add(config::HealthType::udp, datagrams.at());
+    }
+    for (int n = 0; n < 4; ++n) add(config::HealthType::tcp, test::loopback(test::port_of(full)));
+    engine.set(checks);
+    for (int n = 0; n < 12; ++n) {
+        loop.restart();
+        loop.run_for(milliseconds(7 * n));
+        ::poll(nullptr, 0, 150);  // stopped, as by SIGSTOP: far longer than anybody's patience
+    }
+    ASSERT_TRUE(eventually([&] { return seen.size() == checks.size() && seen[21].bad > 0; }));
+    for (size_t n = 0; n < 18; ++n) {
+        EXPECT_EQ(seen[n].bad, 0) << n << ' ' << to_string(seen[n].last);
+        EXPECT_GT(seen[n].good, 0) << n;
+    }
+    EXPECT_EQ(seen[21].last, Reason::timeout);  // nobody's patience is endless
+    EXPECT_GE(engine.punctuality().absences, 5u);
+    EXPECT_GE(engine.punctuality().away, milliseconds(500));
+    ::close(full);
+}
+
+TEST_F(EngineTest, AfterAnAbsenceChecksDoNotStartInOneBunch) {
+    const int closed = test::bound(SOCK_STREAM);
+    std::vector<Check> checks;
+    for (int n = 0; n < 200; ++n)
+        checks.push_back(check("c" + std::to_string(n), test::loopback(test::port_of(closed)),
+                               milliseconds(400)));
+    engine.set(checks);
+    const auto reports = [&] {
+        int n = 0;
+        for (const auto& [check, s] : seen) n += s.good + s.bad;
+        return n;
+    };
+    ASSERT_TRUE(eventually([&] { return reports() > 600; }));
+    ::poll(nullptr, 0, 1300);
+    // Loopback refuses at once, so whatever starts in a turn of the loop is told in it.
+    const int before = reports();
+    int most = 0;
+    ASSERT_TRUE(eventually([&] {
+        const int now = reports();
+        loop.restart();
+        loop.poll_one();
+        most = std::max(most, reports() - now);
+        return reports() > before + 600;
+    }));
+    EXPECT_LT(most, 100);
+    ::close(closed);
+}
+
+TEST_F(EngineTest, AReloadLeavesProbesThatAreUnderWayAlone) {
+    const int full = test::bound(SOCK_STREAM);
+    ::listen(full, 0);
+    const Endpoint silent = test::loopback(test::port_of(full));
+    std::vector<Check> checks;
+    for (int n = 0; n < 5; ++n) {
+        checks.push_back(check("s" + std::to_string(n), silent, seconds(60)));
+        Health h = *checks.back().request.settings;
+        h.timeout = milliseconds(300);
+        h.warm_up = milliseconds(1);
+        checks.back().request.settings = std::make_shared<const Health>(h);
+    }
+    engine.set(checks);
+    ASSERT_TRUE(eventually([&] { return engine.punctuality().started == 5; }));
+    for (int n = 0; n < 20; ++n) {  // were each begun anew, none would ever end
+        std::ranges::rotate(checks, checks.begin() + 1);
+        engine.set(checks);
+        loop.restart();
+        loop.run_for(milliseconds(30));
+    }
+    ASSERT_TRUE(eventually([&] { return engine.punctuality().ended == 5; }));
+    EXPECT_EQ(engine.punctuality().started, 5u);
+    EXPECT_EQ(engine.punctuality().running, 0u);
+    ::close(full);
+}
+
 }  // namespace
 }  // namespace torii::healthcheck

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "healthcheck/connector.h"
+#include "healthcheck/detour.h"
 #include "healthcheck/probe.h"
 #include "healthcheck/tls.h"
 
@@ -52,9 +53,10 @@ public:
 
     boost::asio::io_context loop;
     Connector connector{loop};
+    Detour detour{loop};
     TlsContexts tls;
     FakeScripts scripts;
-    Environment environment{loop, connector, tls, scripts};
+    Environment environment{loop, connector, detour, tls, scripts};
 };
 
 }  // namespace torii::healthcheck::test
