@@ -65,7 +65,8 @@ Result<> Daemon::State::begin() {
     lock = std::move(*taken);
     if (auto ok = attach(location); !ok) return ok;
     if (auto ok = listen(); !ok) return ok;
-    const auto kept = put_into_force(config, &engine->tables().desired);
+    const health::Before before{engine->tables().desired, manual};
+    const auto kept = put_into_force(config, &before);
     if (!kept) return tl::unexpected(kept.error());
     if (auto ok = network->start(); !ok) return ok;
     if (!link->up()) publisher->remove_superseded();

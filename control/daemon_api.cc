@@ -63,6 +63,13 @@ api::Reply Daemon::State::ipvs(const api::Request& r, bool full) {
     return reply;
 }
 
+api::Health Daemon::State::health_now() const {
+    api::Health h = monitor->view();
+    for (const auto& [key, state] : manual)
+        h.held.push_back({key.server, key.service, std::string(to_string(state))});
+    return h;
+}
+
 // Running beside the file as it is on disk now, which need not be the one that was loaded.
 api::Reply Daemon::State::difference() {
     const Checked file = load_checked(options.file, options.instance, network->routes());
@@ -89,7 +96,7 @@ api::Reply Daemon::State::view(const std::string& path) {
     if (path == "/v1/services") return {200, "application/json", to_json(services_view(facts))};
     if (path == "/v1/config")
         return {200, "application/yaml", config::emit_yaml(*config::write_config(config))};
-    if (path == "/v1/health") return {200, "application/json", to_json(monitor->view())};
+    if (path == "/v1/health") return {200, "application/json", to_json(health_now())};
     if (path == "/v1/ready") return {200, "application/json", to_json(ready_view(facts))};
     if (path == "/v1/connections")
         return {200, "application/x-ndjson", {}, connections_view(*link, engine->shared_tables())};
@@ -99,7 +106,7 @@ api::Reply Daemon::State::view(const std::string& path) {
     if (path == "/metrics")
         return {200, "text/plain; version=0.0.4; charset=utf-8",
                 metrics::exposition(status_view(facts, identity), services_view(facts),
-                                    failover->view(), monitor->view())};
+                                    failover->view(), health_now())};
     if (path == "/")
         return {200, "text/html; charset=utf-8",
                 web::page(status_view(facts, identity), services_view(facts))};

@@ -49,7 +49,7 @@ Runtime::Apply Daemon::State::apply_to(Engine::Applied& applied, health::Plan* p
 
 // Another configuration; the number of edits that it made void. `before`: what was in force when
 // toriid started.
-Result<size_t> Daemon::State::put_into_force(const config::Config& c, const Desired* before) {
+Result<size_t> Daemon::State::put_into_force(const config::Config& c, const health::Before* before) {
     health::Plan plan = monitor->prepare(c, before);
     Engine::Applied applied;
     auto dropped = runtime->configure(control::desired(c), apply_to(applied, &plan));

@@ -36,13 +36,14 @@ struct Daemon::State {
     api::ReloadOutcome reload(std::string_view why);
     api::ReloadOutcome take(Checked, std::string_view why);
     api::ReloadOutcome install(std::string_view text);
-    Result<size_t> put_into_force(const config::Config&, const Desired* before);
+    Result<size_t> put_into_force(const config::Config&, const health::Before* before);
     void health_changed();
     void log_applied(const Engine::Applied&);
     Runtime::Apply apply_to(Engine::Applied&, health::Plan* = nullptr);
     api::Reply say_by_hand(const api::Request&);
     Machine machine();
     api::Reply ipvs(const api::Request&, bool full);
+    api::Health health_now() const;
     api::Reply difference();
     api::Reply answer(const api::Request&, bool full);
     api::Reply view(const std::string& path);

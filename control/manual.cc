@@ -93,7 +93,8 @@ Result<Manual> say(Manual manual, const ManualKey& key, ManualState state, const
                std::ranges::any_of(s.destinations,
                                    [&](const Destination& d) { return said.means(d); });
     });
-    if (!known)
+    // What was said of a server that has gone meanwhile can still be taken back.
+    if (!known && !(state == ManualState::up && manual.contains(key)))
         return fail(Errc::not_found,
                     key.service.empty()
                         ? fmt::format("no service has a server {}", key.server)

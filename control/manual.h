@@ -39,7 +39,8 @@ ManualState manual_state(const Manual&, const Service&, const Destination&);
 /// Takes away what is down and sets what drains to weight 0.
 Desired apply_manual(Desired, const Manual&);
 
-/// The next one. Errc::not_found when no service of `all` has such a server.
+/// The next one. Errc::not_found when no service of `all` has such a server, unless what was said
+/// of it is taken back.
 Result<Manual> say(Manual, const ManualKey&, ManualState, const Desired& all);
 
 /// For the file that keeps it, and for the API: a JSON list. Errc::invalid when it is none.

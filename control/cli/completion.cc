@@ -14,7 +14,7 @@ _torii() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} said= i next=
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
-            -i|-c|--instance|--config|--timeout) ((i++)) ;;
+            -i|-c|--instance|--config|--timeout|--service) ((i++)) ;;
             -*) ;;
             *) said+="${COMP_WORDS[i]} " ;;
         esac

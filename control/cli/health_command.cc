@@ -53,16 +53,23 @@ std::string describe(const api::Health& h, bool all) {
         if (all || !s.quorum || s.up < s.servers)
             out += fmt::format("{:<8} service {:<22} {} of {} servers up\n",
                                s.quorum ? "quorum" : "lost", s.virtual_service, s.up, s.servers);
+    for (const api::HeldServer& s : h.held)
+        out += fmt::format("{:<8} by hand {}{}\n", s.state, s.server,
+                           s.service.empty() ? "" : " in " + s.service);
     return out;
 }
 
 std::string summary(const api::Health& h) {
-    if (h.checks.empty()) return {};
+    std::string held;
+    for (const api::HeldServer& s : h.held)
+        held += fmt::format("by hand    {} {}{}\n", s.server, s.state,
+                            s.service.empty() ? "" : " in " + s.service);
+    if (h.checks.empty()) return held;
     const auto down = std::ranges::count_if(h.checks, [](const api::Check& c) { return !c.up; });
     const auto lost =
         std::ranges::count_if(h.services, [](const api::ServiceHealth& s) { return !s.quorum; });
-    return fmt::format("health     {} checks, {} down; {} of {} services without quorum\n",
-                       h.checks.size(), down, lost, h.services.size());
+    return fmt::format("health     {} checks, {} down; {} of {} services without quorum\n{}",
+                       h.checks.size(), down, lost, h.services.size(), held);
 }
 
 int health(const Invocation& in) {

@@ -18,7 +18,7 @@ namespace torii::cli {
 inline constexpr const char* kDefaultFile = "/etc/torii/torii.yaml";
 
 struct Invocation {
-    std::string instance, file;
+    std::string instance, file, service;
     bool json = false, force = false;
     std::chrono::microseconds timeout = std::chrono::seconds(30);
     std::vector<std::string> words;  ///< after the command's own

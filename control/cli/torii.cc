@@ -20,6 +20,7 @@
 #include "control/cli/config_commands.h"
 #include "control/cli/health_command.h"
 #include "control/cli/invocation.h"
+#include "control/cli/server_command.h"
 #include "control/cli/status_format.h"
 #include "control/cli/vrrp_format.h"
 #include "control/metrics/metrics.h"
@@ -184,6 +185,12 @@ constexpr Command kCommands[] = {
     {"events", "", "transitions as they happen, one JSON object a line", events},
     {"health", "[down] [--json]", "every check and what it found; down: only what needs a look",
      health, 1},
+    {"server down", "NAME [--service S]", "take a server away by hand, kept until it is up again",
+     server_down, 1},
+    {"server drain", "NAME [--service S]", "no new connections for it", server_drain, 1},
+    {"server up", "NAME [--service S]", "what is said by hand ends; its checks decide", server_up,
+     1},
+    {"server list", "[--json]", "who is held by hand", server_list},
     {"wait", "[--timeout TIME]", "wait until traffic is forwarded as configured", wait},
     {"reload", "", "read the configuration again; a mistake changes nothing", reload},
     {"detach", "[--force]", "give the packets of a stopped dataplane's ports to the kernel",
@@ -206,7 +213,8 @@ constexpr Command kCommands[] = {
 constexpr Option kOptions[] = {
     {'i', "instance", Takes::value, "NAME", "instance; otherwise $TORII_INSTANCE, else 'default'"},
     {'c', "config", Takes::value, "FILE", "take instance and API socket from this file"},
-    {0, "json", Takes::nothing, "", "status, health, vrrp: as JSON"},
+    {0, "json", Takes::nothing, "", "status, health, server list, vrrp: as JSON"},
+    {0, "service", Takes::value, "NAME", "server: in this service only, by its name or virtual"},
     {0, "timeout", Takes::value, "TIME", "wait: at most so long (500ms, 10s; default 30s)"},
     {0, "force", Takes::nothing, "", "detach: although the dataplane runs"},
     {'h', "help", Takes::nothing, "", "this text"},
@@ -224,7 +232,7 @@ std::string help() {
     std::string out = "Usage: torii [OPTION]... COMMAND\n\nCommands:\n";
     for (const Command& c : kCommands)
         out += fmt::format(
-            "  {:<26} {}\n",
+            "  {:<31} {}\n",
             c.arguments.empty() ? std::string(c.words) : fmt::format("{} {}", c.words, c.arguments),
             c.help);
     return out + "\nOptions:\n" + describe(kOptions) +
@@ -263,6 +271,7 @@ int torii_main(std::span<const std::string> words) {
         if (name == "version") return fmt::print("torii {}\n", TORII_VERSION), 0;
         if (name == "instance") in.instance = a.value;
         if (name == "config") in.file = a.value;
+        if (name == "service") in.service = a.value;
         if (name == "json") in.json = true;
         if (name == "force") in.force = true;
         if (name != "timeout") continue;

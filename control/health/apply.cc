@@ -30,7 +30,7 @@ uint16_t weight_of(const Destination& d, const ServerHealth* server) {
 
 void ramp(Destination& d, const ServiceHealth& h, const ServerHealth* server, TimePoint now,
           std::optional<TimePoint>& again) {
-    if (server == nullptr || h.slow_start.count() == 0) return;
+    if (h.slow_start.count() == 0 || server->changed == TimePoint{}) return;  // it never went
     const auto up_for = std::chrono::duration_cast<Duration>(now - server->changed);
     d.weight = healthcheck::ramped_weight(d.weight, h.slow_start, up_for);
     const Duration wait = healthcheck::until_next_ramp(h.slow_start, up_for);

@@ -9,6 +9,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <unordered_map>
 
+#include "control/health/notifier.h"
 #include "control/health/prober.h"
 #include "control/health/view.h"
 #include "control/log.h"
@@ -39,16 +40,17 @@ struct Monitor::State {
     };
 
     State(asio::io_context& l, std::function<void()> c)
-        : loop(l),
-          changed(std::move(c)),
-          timer(l),
-          prober([this] { asio::post(loop, [this] { take_in(); }); }) {}
+        : loop(l), changed(std::move(c)), timer(l), notifier(l), prober([this] {
+              asio::post(loop, [this] { take_in(); });
+          }) {}
 
     void take_in();
     void take(const Board::Change&);
     void update(const Member&);
     void schedule(TimePoint);
     void say(const PlannedCheck&, const Board::Change&);
+    void notify_server(const Member&, bool up);
+    void notify_quorum(const QuorumChange&);
 
     asio::io_context& loop;
     std::function<void()> changed;
@@ -58,6 +60,7 @@ struct Monitor::State {
     Plan plan;
     std::vector<Known> known;  // of each check
     std::unordered_map<std::string, uint32_t> by_identity;
+    Notifier notifier;
     Prober prober;  // last: its thread ends first
 };
 
@@ -103,7 +106,7 @@ bool any_down(const std::vector<Member>& members, const HealthState& state) {
 
 }  // namespace
 
-Plan Monitor::prepare(const config::Config& c, const Desired* before) const {
+Plan Monitor::prepare(const config::Config& c, const Before* before) const {
     const State& s = *state_;
     Plan next = make_plan(c, before);
     std::vector<State::Known> known;
@@ -155,6 +158,7 @@ void Monitor::applied(const Applied& a) {
                     !h.sorry       ? "none"
                     : c.has_quorum ? "out"
                                    : "in");
+        s.notify_quorum(c);
     }
     if (a.again) s.schedule(*a.again);
 }
@@ -168,7 +172,10 @@ void Monitor::State::take_in() {
 void Monitor::State::take(const Board::Change& c) {
     const PlannedCheck& p = plan.checks[c.check];
     say(p, c);
-    known[c.check] = {c.report.state.up, c.report.state.changed, c.report.last.weight};
+    Known& k = known[c.check];
+    k.up = c.report.state.up;
+    if (c.event != Event::none) k.changed = c.report.state.changed;
+    k.weight = c.report.last.weight;
     for (const Member& m : p.members) update(m);
 }
 
@@ -181,6 +188,42 @@ void Monitor::State::update(const Member& m) {
                 "event=server state={} service={} virtual={} server={} backend={}",
                 server.up ? "up" : "down", in_quotes(m.service_name), control::to_string(m.service),
                 in_quotes(name_of(m)), to_string(m.backend));
+    notify_server(m, server.up);
+}
+
+void Monitor::State::notify_server(const Member& m, bool up) {
+    const auto programs = plan.programs.find(m.service);
+    if (programs == plan.programs.end()) return;
+    const config::Notify& n = programs->second->servers;
+    process::Task task;
+    task.program = {up ? n.up : n.down,
+                    {{"TORII_EVENT", up ? "server_up" : "server_down"},
+                     {"TORII_SERVICE", m.service_name},
+                     {"TORII_VIRTUAL", control::to_string(m.service)},
+                     {"TORII_SERVER", name_of(m)},
+                     {"TORII_ADDRESS", to_string(m.backend.address)},
+                     {"TORII_PORT", fmt::format("{}", m.backend.port)}},
+                    n.user};
+    task.timeout = n.timeout;
+    if (!task.program.argv.empty())
+        notifier.tell(m.service_name, fmt::format("server {} {}", name_of(m), up ? "up" : "down"),
+                      std::move(task));
+}
+
+void Monitor::State::notify_quorum(const QuorumChange& c) {
+    const auto programs = plan.programs.find(c.service);
+    if (programs == plan.programs.end()) return;
+    const ServicePrograms& p = *programs->second;
+    process::Task task;
+    task.program = {c.has_quorum ? p.on_up : p.on_down,
+                    {{"TORII_EVENT", c.has_quorum ? "quorum_up" : "quorum_down"},
+                     {"TORII_SERVICE", p.service},
+                     {"TORII_VIRTUAL", control::to_string(c.service)},
+                     {"TORII_WEIGHT", fmt::format("{}", c.weight)}},
+                    p.servers.user};
+    task.timeout = p.servers.timeout;
+    if (!task.program.argv.empty())
+        notifier.tell(p.service, c.has_quorum ? "quorum up" : "quorum down", std::move(task));
 }
 
 void Monitor::State::say(const PlannedCheck& p, const Board::Change& c) {

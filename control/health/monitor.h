@@ -26,8 +26,8 @@ public:
     ~Monitor();
 
     /// What `config` asks for, with everything that is known of checks that stay. Nothing changes
-    /// yet. `before`: the tables in force when toriid starts, else null.
-    Plan prepare(const config::Config&, const Desired* before) const;
+    /// yet. `before`: when toriid starts, else null.
+    Plan prepare(const config::Config&, const Before* before) const;
     /// From now on this is checked.
     void adopt(Plan);
 
