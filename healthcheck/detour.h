@@ -6,7 +6,7 @@
 // tunnel's outer header, and what the server answers is taken from the wire and put back into the
 // device.
 //
-// A probe is told by its source port, which is its own as long as it may live. ADR 0010 tells more.
+// A probe is told by its source port, which is its own as long as it may live. ADR 0011 tells more.
 // Thread-safety: everything happens in the thread that runs the io_context.
 
 #include <memory>
