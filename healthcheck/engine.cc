@@ -43,7 +43,6 @@ struct Engine::Impl {
         bool last_look = false;  // its time is up, but something had arrived
         std::unique_ptr<Probe> probe;
     };
-    using Items = std::vector<std::unique_ptr<Item>>;
 
     Impl(asio::io_context& l, ScriptRunner& scripts, Tell t, size_t most)
         : loop(l),
@@ -72,7 +71,7 @@ struct Engine::Impl {
     const size_t most_running;
     asio::steady_timer timer;
     TimePoint armed = TimePoint::max();
-    Items items;
+    std::vector<std::unique_ptr<Item>> items;
     Agenda agenda;
     std::deque<uint32_t> waiting;
     Punctuality counted;
@@ -90,56 +89,64 @@ Punctuality Engine::punctuality() const { return impl_->counted; }
 
 namespace {
 
-/// The items of a former set, to be taken over by those that are the same.
-template <class Items, class Item>
+/// The items of a former set, to be taken over by those that are the same. The keys lie in the
+/// items, which must not change their identity before this ends.
+template <class Item>
 class Former {
 public:
-    explicit Former(Items items) : items_(std::move(items)) {
+    explicit Former(std::vector<std::unique_ptr<Item>> items) : items_(std::move(items)) {
+        known_.reserve(items_.size());
         for (size_t i = 0; i < items_.size(); ++i)
             known_.emplace(items_[i]->check.identity, uint32_t(i));
     }
     /// The one that was exactly this, as a whole; it is given once.
     std::unique_ptr<Item> take(const Check& c) {
-        for (auto [i, end] = known_.equal_range(c.identity); i != end; ++i)
-            if (items_[i->second]->checker != nullptr && same(items_[i->second]->check, c)) {
-                auto item = std::make_unique<Item>();
-                item->state = items_[i->second]->state;
-                item->due = items_[i->second]->due;
-                std::swap(item, items_[i->second]);
-                items_[i->second]->check = item->check;  // others may still look at it
-                return item;
-            }
+        for (auto [i, end] = known_.equal_range(c.identity); i != end; ++i) {
+            std::unique_ptr<Item>& there = items_[i->second];
+            if (there->checker == nullptr || !same(there->check, c)) continue;
+            auto left = std::make_unique<Item>();  // others may still go by its state
+            left->at = there->at;
+            left->state = there->state;
+            left->due = there->due;
+            return std::exchange(there, std::move(left));
+        }
         return nullptr;
     }
     /// One that probed the same, or null.
-    Item* find(const Check& c) {
+    const Item* find(const Check& c) const {
         const auto i = known_.find(c.identity);
         return i == known_.end() ? nullptr : items_[i->second].get();
     }
 
 private:
-    Items items_;
-    std::unordered_multimap<std::string, uint32_t> known_;
+    std::vector<std::unique_ptr<Item>> items_;
+    std::unordered_multimap<std::string_view, uint32_t> known_;
 };
 
 }  // namespace
 
-std::vector<State> Engine::set(std::vector<Check> checks) {
+std::vector<Engine::Placed> Engine::set(std::vector<Check> checks) {
     using Item = Impl::Item;
     Impl& m = *impl_;
     const TimePoint now = Clock::now();
-    Former<Impl::Items, Item> before(std::exchange(m.items, {}));
+    Former<Item> before(std::exchange(m.items, {}));
     m.agenda = Agenda(checks.size());
     m.waiting.clear();
     m.tls.forget();
     m.counted.running = 0;
-    std::vector<State> states;
+    m.items.reserve(checks.size());
+    std::vector<Placed> placed;
+    placed.reserve(checks.size());
     for (Check& c : checks) {
         const config::Health& settings = *c.request.settings;
+        size_t was = kNew;
         std::unique_ptr<Item> item = before.take(c);
-        if (!item) {
+        if (item) {
+            was = item->at;
+        } else {
             item = std::make_unique<Item>();
             if (const Item* old = before.find(c)) {
+                was = old->at;
                 // A probe that is under way is given up: its answer belongs to other settings.
                 item->state = adapt(settings, old->state);
                 item->next = old->probe ? spread(settings, item->state, now)
@@ -150,18 +157,18 @@ std::vector<State> Engine::set(std::vector<Check> checks) {
                 item->next = s.due;
             }
             item->planned = item->due = item->next;
+            item->checker = find_checker(settings);
+            item->check = std::move(c);
         }
         item->at = uint32_t(m.items.size());
-        item->check = std::move(c);
-        item->checker = find_checker(settings);
         m.counted.running += item->probe != nullptr;
         if (!item->probe || !item->probe->keeps_time()) m.move(*item, item->next);
-        states.push_back(item->state);
+        placed.push_back({item->state, was});
         m.items.push_back(std::move(item));
     }
     if (Clock::now() - now > kAway) m.arm(now);  // its own time is no server's
     m.wait();
-    return states;
+    return placed;
 }
 
 // To the millisecond: probes that are due together start together.

@@ -43,6 +43,11 @@ struct Punctuality {
 
 class Engine {
 public:
+    static constexpr size_t kNew = ~size_t(0);
+    struct Placed {
+        State state;           ///< now
+        size_t before = kNew;  ///< position of what it goes on from
+    };
     using Tell = std::function<void(const Report&)>;
     /// `tell` is called after every probe; at most `most_sockets` probes run at a time, others
     /// wait for their turn.
@@ -51,8 +56,8 @@ public:
 
     /// From now on these are checked and nothing else. Of one that was there before the state
     /// stays, and if its settings are the same also the rhythm, and the probe that is under way.
-    /// Returns the states now.
-    std::vector<State> set(std::vector<Check>);
+    /// Returns what became of each.
+    std::vector<Placed> set(std::vector<Check>);
 
     Punctuality punctuality() const;
 

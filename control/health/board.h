@@ -26,7 +26,7 @@ using ReasonCounts = std::array<uint64_t, size_t(healthcheck::Reason::count_)>;
 
 class Board {
 public:
-    static constexpr size_t kNew = ~size_t(0);
+    static constexpr size_t kNew = healthcheck::Engine::kNew;
     /// A check of a new set.
     struct Start {
         healthcheck::State state;

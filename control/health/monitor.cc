@@ -7,8 +7,8 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <unordered_map>
 
+#include "control/health/ledger.h"
 #include "control/health/notifier.h"
 #include "control/health/prober.h"
 #include "control/health/view.h"
@@ -32,13 +32,6 @@ double milliseconds(healthcheck::Duration d) { return double(d.count()) / 1000; 
 }  // namespace
 
 struct Monitor::State {
-    /// What is remembered of a check over a reload.
-    struct Known {
-        bool up;
-        TimePoint changed;
-        std::optional<uint16_t> weight;
-    };
-
     State(asio::io_context& l, std::function<void()> c)
         : loop(l), changed(std::move(c)), timer(l), notifier(l), prober([this] {
               asio::post(loop, [this] { take_in(); });
@@ -46,7 +39,6 @@ struct Monitor::State {
 
     void take_in();
     void take(const Board::Change&);
-    void update(const Member&);
     void schedule(TimePoint);
     void say(const PlannedCheck&, const Board::Change&);
     void notify_server(const Member&, bool up);
@@ -57,9 +49,7 @@ struct Monitor::State {
     asio::steady_timer timer;
     TimePoint scheduled = TimePoint::max();
     uint64_t round = 0;
-    Plan plan;
-    std::vector<Known> known;  // of each check
-    std::unordered_map<std::string, uint32_t> by_identity;
+    Ledger ledger;
     Notifier notifier;
     Prober prober;  // last: its thread ends first
 };
@@ -68,89 +58,26 @@ Monitor::Monitor(asio::io_context& loop, std::function<void()> changed)
     : state_(std::make_unique<State>(loop, std::move(changed))) {}
 Monitor::~Monitor() = default;
 
-const HealthState& Monitor::state() const { return state_->plan.state; }
-
-namespace {
-
-/// The state of a server is what all its checks say.
-template <class Known>
-ServerHealth server_of(const std::vector<uint32_t>& checks, const std::vector<Known>& known) {
-    ServerHealth s;
-    TimePoint up_since{}, down_since = TimePoint::max();
-    for (const uint32_t n : checks) {
-        const Known& k = known[n];
-        s.up = s.up && k.up;
-        if (k.up)
-            up_since = std::max(up_since, k.changed);
-        else
-            down_since = std::min(down_since, k.changed);
-        if (k.weight) s.said.push_back(*k.weight);
-    }
-    s.changed = s.up ? up_since : down_since;
-    return s;
-}
-
-}  // namespace
-
-namespace {
-
-/// A server that was down is not up because it is checked in another way.
-bool any_down(const std::vector<Member>& members, const HealthState& state) {
-    return std::ranges::any_of(members, [&](const Member& m) {
-        const auto service = state.services.find(m.service);
-        if (service == state.services.end()) return false;
-        const auto server = service->second.servers.find(m.backend);
-        return server != service->second.servers.end() && !server->second.up;
-    });
-}
-
-}  // namespace
+const HealthState& Monitor::state() const { return state_->ledger.plan().state; }
 
 Plan Monitor::prepare(const config::Config& c, const Before* before) const {
-    const State& s = *state_;
-    Plan next = make_plan(c, before);
-    std::vector<State::Known> known;
-    for (PlannedCheck& p : next.checks) {
-        const auto old = s.by_identity.find(p.check.identity);
-        if (old != s.by_identity.end())
-            p.check.up = s.known[old->second].up;
-        else
-            p.check.up = p.check.up && !any_down(p.members, s.plan.state);
-        known.push_back(old == s.by_identity.end() ? State::Known{p.check.up, {}, {}}
-                                                   : s.known[old->second]);
-    }
-    for (const auto& [server, checks] : next.of_server)
-        next.state.services[server.first].servers[server.second] = server_of(checks, known);
-    for (auto& [key, service] : next.state.services) {
-        const auto old = s.plan.state.services.find(key);
-        if (old != s.plan.state.services.end()) service.has_quorum = old->second.has_quorum;
-    }
-    return next;
+    return state_->ledger.prepare(c, before);
 }
 
 void Monitor::adopt(Plan next) {
     State& s = *state_;
-    std::vector<State::Known> known;
-    std::unordered_map<std::string, uint32_t> by_identity;
+    s.ledger.adopt(std::move(next));
     std::vector<healthcheck::Check> checks;
-    for (const PlannedCheck& p : next.checks) {
-        const auto old = s.by_identity.find(p.check.identity);
-        known.push_back(old == s.by_identity.end() ? State::Known{p.check.up, {}, {}}
-                                                   : s.known[old->second]);
-        by_identity.emplace(p.check.identity, uint32_t(checks.size()));
-        checks.push_back(p.check);
-    }
-    s.plan = std::move(next);
-    s.known = std::move(known);
-    s.by_identity = std::move(by_identity);
+    checks.reserve(s.ledger.plan().checks.size());
+    for (const PlannedCheck& p : s.ledger.plan().checks) checks.push_back(p.check);
     s.prober.set(++s.round, std::move(checks));
 }
 
 void Monitor::applied(const Applied& a) {
     State& s = *state_;
-    remember(s.plan.state, a.changes);
+    s.ledger.remember(a.changes);
     for (const QuorumChange& c : a.changes) {
-        const ServiceHealth& h = s.plan.state.services.at(c.service);
+        const ServiceHealth& h = s.ledger.plan().state.services.at(c.service);
         spdlog::log(c.has_quorum ? spdlog::level::info : spdlog::level::warn,
                     "event=quorum state={} virtual={} weight={} needed={} hysteresis={} sorry={}",
                     c.has_quorum ? "gained" : "lost", control::to_string(c.service), c.weight,
@@ -170,30 +97,24 @@ void Monitor::State::take_in() {
 }
 
 void Monitor::State::take(const Board::Change& c) {
-    const PlannedCheck& p = plan.checks[c.check];
-    say(p, c);
-    Known& k = known[c.check];
-    k.up = c.report.state.up;
-    if (c.event != Event::none) k.changed = c.report.state.changed;
-    k.weight = c.report.last.weight;
-    for (const Member& m : p.members) update(m);
-}
-
-void Monitor::State::update(const Member& m) {
-    ServerHealth& server = plan.state.services.at(m.service).servers.at(m.backend);
-    const bool was = server.up;
-    server = server_of(plan.of_server.at({m.service, m.backend}), known);
-    if (was == server.up) return;
-    spdlog::log(server.up ? spdlog::level::info : spdlog::level::warn,
-                "event=server state={} service={} virtual={} server={} backend={}",
-                server.up ? "up" : "down", in_quotes(m.service_name), control::to_string(m.service),
-                in_quotes(name_of(m)), to_string(m.backend));
-    notify_server(m, server.up);
+    say(ledger.plan().checks[c.check], c);
+    Ledger::Known known = ledger.known(c.check);
+    known.up = c.report.state.up;
+    known.weight = c.report.last.weight;
+    if (c.event != Event::none) known.changed = c.report.state.changed;
+    for (const Ledger::Moved& m : ledger.take(c.check, known)) {
+        spdlog::log(m.up ? spdlog::level::info : spdlog::level::warn,
+                    "event=server state={} service={} virtual={} server={} backend={}",
+                    m.up ? "up" : "down", in_quotes(m.member.service_name),
+                    control::to_string(m.member.service), in_quotes(name_of(m.member)),
+                    to_string(m.member.backend));
+        notify_server(m.member, m.up);
+    }
 }
 
 void Monitor::State::notify_server(const Member& m, bool up) {
-    const auto programs = plan.programs.find(m.service);
-    if (programs == plan.programs.end()) return;
+    const auto programs = ledger.plan().programs.find(m.service);
+    if (programs == ledger.plan().programs.end()) return;
     const config::Notify& n = programs->second->servers;
     process::Task task;
     task.program = {up ? n.up : n.down,
@@ -211,8 +132,8 @@ void Monitor::State::notify_server(const Member& m, bool up) {
 }
 
 void Monitor::State::notify_quorum(const QuorumChange& c) {
-    const auto programs = plan.programs.find(c.service);
-    if (programs == plan.programs.end()) return;
+    const auto programs = ledger.plan().programs.find(c.service);
+    if (programs == ledger.plan().programs.end()) return;
     const ServicePrograms& p = *programs->second;
     process::Task task;
     task.program = {c.has_quorum ? p.on_up : p.on_down,
@@ -257,7 +178,8 @@ bool Monitor::first_checks_done() const {
 }
 
 api::Health Monitor::view() const {
-    return health_view(state_->plan, state_->prober.board().view(state_->round), Clock::now());
+    return health_view(state_->ledger.plan(), state_->prober.board().view(state_->round),
+                       Clock::now());
 }
 
 }  // namespace torii::health

@@ -7,7 +7,6 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <thread>
-#include <unordered_map>
 
 #include "control/health/scripts.h"
 
@@ -52,7 +51,6 @@ struct Prober::State {
     asio::io_context loop{1};
     asio::executor_work_guard<asio::io_context::executor_type> work;
     std::vector<config::HealthType> types;
-    std::unordered_map<std::string, size_t> by_identity;
     Scripts scripts;
     healthcheck::Engine engine;
     std::thread thread;
@@ -60,18 +58,16 @@ struct Prober::State {
 
 void Prober::State::set(uint64_t round, std::vector<healthcheck::Check> checks) {
     std::vector<Board::Start> starts(checks.size());
-    std::unordered_map<std::string, size_t> known;
     types.clear();
     for (size_t i = 0; i < checks.size(); ++i) {
-        const auto before = by_identity.find(checks[i].identity);
-        if (before != by_identity.end()) starts[i].before = before->second;
         starts[i].believed_up = checks[i].up;
-        known.emplace(checks[i].identity, i);
         types.push_back(checks[i].request.settings->type);
     }
-    by_identity = std::move(known);
-    const std::vector<healthcheck::State> states = engine.set(std::move(checks));
-    for (size_t i = 0; i < states.size(); ++i) starts[i].state = states[i];
+    const auto placed = engine.set(std::move(checks));
+    for (size_t i = 0; i < placed.size(); ++i) {
+        starts[i].state = placed[i].state;
+        starts[i].before = placed[i].before;
+    }
     if (board.reset(round, starts)) news();
 }
 

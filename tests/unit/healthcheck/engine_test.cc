@@ -90,10 +90,13 @@ TEST_F(EngineTest, WhatStaysKeepsItsStateAndWhatGoesIsSilent) {
     fresh.up = false;
     const auto states = engine.set(
         {fresh, check("alive", server.at(), milliseconds(30)), check("dead", nobody, seconds(60))});
-    EXPECT_FALSE(states[0].up);
-    EXPECT_TRUE(states[1].up);
-    EXPECT_TRUE(states[1].proven);
-    EXPECT_FALSE(states[2].up);
+    EXPECT_FALSE(states[0].state.up);
+    EXPECT_TRUE(states[1].state.up);
+    EXPECT_TRUE(states[1].state.proven);
+    EXPECT_EQ(states[0].before, Engine::kNew);
+    EXPECT_EQ(states[1].before, 1u);
+    EXPECT_EQ(states[2].before, 0u);
+    EXPECT_FALSE(states[2].state.up);
     seen.clear();
     engine.set({check("alive", server.at())});
     ASSERT_TRUE(eventually([&] { return seen[0].good > 3; }));
