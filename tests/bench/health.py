@@ -66,9 +66,11 @@ def measure(kind, count, runs, seconds, interval=1000):
         for _ in range(runs):
             before, used, began = view(torii), cpu_ns(pid), time.monotonic()
             time.sleep(seconds)
-            used, took, after = cpu_ns(pid) - used, time.monotonic() - began, view(torii)
-            started = after["started"] - before["started"]
+            used, took = cpu_ns(pid) - used, time.monotonic() - began
             found["cpu"].append(used / took / 1e7)
+            after = view(torii)
+            took = time.monotonic() - began  # from one view to the other
+            started = after["started"] - before["started"]
             found["rate"].append(started / took)
             found["late"].append(100 * (after["late"] - before["late"]) / started)
             found["grown"].append(resident(pid) - memory)
