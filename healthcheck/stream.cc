@@ -6,7 +6,6 @@
 #include <sys/socket.h>
 
 #include <boost/asio/ssl/error.hpp>
-#include <boost/asio/ssl/host_name_verification.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 
@@ -68,9 +67,13 @@ Stream::Task<> Stream::secure(std::shared_ptr<ssl::context> context, std::string
     SSL* raw = tls_->native_handle();
     if (!name.empty() && !parse_address(name)) ::SSL_set_tlsext_host_name(raw, name.c_str());
     tls_->set_verify_mode(verify ? ssl::verify_peer : ssl::verify_none);
-    if (verify)
-        tls_->set_verify_callback(
-            ssl::host_name_verification(name.empty() ? to_string(peer) : name));
+    // By OpenSSL itself, which says what is wrong with the name.
+    const bool number = name.empty() || parse_address(name);
+    if (verify && number)
+        ::X509_VERIFY_PARAM_set1_ip_asc(::SSL_get0_param(raw),
+                                        (name.empty() ? to_string(peer) : name).c_str());
+    else if (verify)
+        ::SSL_set1_host(raw, name.c_str());
     std::optional<std::string> problem;
     try {
         co_await tls_->async_handshake(ssl::stream_base::client, use_awaitable);

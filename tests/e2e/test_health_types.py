@@ -2,6 +2,8 @@
 import pathlib
 import signal
 
+import pytest
+
 from lab import Torii, eventually, run
 from recipes import nat, nat_backends, service
 from test_health import QUICK, check, health, members, up_within
@@ -93,6 +95,78 @@ def test_dns_over_udp_and_tcp(two_armed):
     proven(torii, up=False, reason="refused")
     start()
     up_within(torii, "10.0.0.11:53")
+
+
+def own_certificate(directory):
+    if not (directory / "cert.pem").exists():
+        run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "key.pem", "-out", "cert.pem",
+            "-subj", "/CN=mail.example", "-addext", "subjectAltName=DNS:mail.example", "-days", "30", cwd=directory)
+    return directory / "cert.pem", directory / "key.pem"
+
+
+def start_mail(server, lab):
+    certificate, key = own_certificate(lab.directory)
+    return server.start("/usr/bin/python3", "-m", "aiosmtpd", "-n", "-l", "0.0.0.0:25", "--tlscert", certificate, "--tlskey", key, name="smtpd")
+
+
+def start_names(server, _):
+    return server.start("dnsmasq", "-k", "-C", "/dev/null", "-R", "-h", "-p", "53", "--address=/www.example/192.0.2.7", "--user=root", "--pid-file", name="dnsmasq")
+
+
+def start_web(server, lab):
+    certificate, key = own_certificate(lab.directory)
+    return server.nginx(80, servers=f"server {{ listen 443 ssl; ssl_certificate {certificate}; ssl_certificate_key {key}; location / {{ return 200 ok; }} }}")
+
+
+SERVERS = {  # how it is started, port, protocol, check, and the settings that it does not meet
+    "starttls": (start_mail, 25, "tcp", {"type": "smtp", "smtp": {"starttls": True}, "tls": {"server_name": "mail.example", "verify": True, "ca": "CERT"}},
+                 {"type": "smtp", "smtp": {"starttls": True}, "tls": {"server_name": "other.example", "verify": True, "ca": "CERT"}}, "tls"),
+    "dns": (start_names, 53, "udp", {"type": "dns", "dns": {"name": "www.example", "record": "A", "answer": "192.0.2.7"}},
+            {"type": "dns", "dns": {"name": "www.example", "record": "A", "answer": "192.0.2.9"}}, "mismatch"),
+    "dns-tcp": (start_names, 53, "tcp", {"type": "dns", "dns": {"name": "www.example", "record": "A", "transport": "tcp"}},
+                {"type": "dns", "dns": {"name": ".", "record": "MX", "transport": "tcp", "answer": "mail"}}, None),
+    "https": (start_web, 443, "tcp", {"type": "https", "http": {"body_regex": "ok"}}, {"type": "https", "http": {"status": 404}}, "bad_status"),
+}
+
+
+@pytest.mark.parametrize("kind", SERVERS)
+def test_every_trouble_of_every_kind(two_armed, kind):
+    """Stopped, cut off by a firewall in both ways, answering wrongly, killed, and well again after each."""
+    start, port, protocol, good, wrong, wrong_reason = SERVERS[kind]
+    lab, server = two_armed, two_armed.servers[0]
+    fill = lambda settings: {key: {k: str(lab.directory / "cert.pem") if v == "CERT" else v for k, v in value.items()} if isinstance(value, dict) else value
+                             for key, value in settings.items()}
+    daemon = start(server, lab)
+    eventually(lambda: server.listening(port, protocol), what=f"{kind} listens")
+    torii = Torii(lab.lb, one(lab, fill(good), port, protocol))
+    target = f"10.0.0.11:{port}"
+    proven(torii, up=True, reason="success")
+
+    def stop_and_continue(number):
+        for pid in run("ip", "netns", "pids", server.namespace).stdout.split():
+            run("kill", f"-{number}", pid)
+    for begin, end, reason in [
+            (lambda: stop_and_continue("STOP"), lambda: stop_and_continue("CONT"), "timeout"),
+            (lambda: firewall(server, protocol, port, "drop"), lambda: server.run("nft", "delete table ip t"), "timeout"),
+            (lambda: firewall(server, protocol, port, "reject"), lambda: server.run("nft", "delete table ip t"), "refused"),
+            (lambda: torii.reload(one(lab, fill(wrong), port, protocol)), lambda: torii.reload(one(lab, fill(good), port, protocol)), wrong_reason)]:
+        begin()
+        eventually(lambda: not check(torii, target)["up"], 10, f"{kind}: {reason}")
+        assert reason in (None, check(torii, target)["reason"]), check(torii, target)
+        eventually(lambda: members(torii) == set(), 2, "it has left the table")
+        end()
+        up_within(torii, target)
+        eventually(lambda: members(torii) == {"10.0.0.11"}, 2, "it is back in the table")
+    stop_and_continue("KILL")
+    daemon.wait()
+    eventually(lambda: not check(torii, target)["up"], 10, f"{kind} is gone")
+    assert check(torii, target)["reason"] == "refused"
+    start(server, lab)
+    eventually(lambda: check(torii, target)["up"], 10, f"{kind} is back")
+
+
+def firewall(server, protocol, port, verdict):
+    server.run("nft", f"add table ip t; add chain ip t c {{ type filter hook input priority 0; }}; add rule ip t c {protocol} dport {port} {verdict}")
 
 
 def test_udp_and_icmp(two_armed):
