@@ -24,9 +24,11 @@ api::Reply Daemon::State::say_by_hand(const api::Request& r) {
     auto next = say(manual, said->begin()->first, said->begin()->second, runtime->desired());
     if (!next) return {404, "application/json", api::error_json(next.error().message)};
     std::swap(manual, *next);
+    manual_memory.clear();
     Engine::Applied applied;
     if (auto ok = apply_to(applied)(runtime->desired(), {}); !ok) {
         std::swap(manual, *next);
+        manual_memory.clear();
         return {500, "application/json", api::error_json(ok.error().message)};
     }
     log_applied(applied);

@@ -20,7 +20,7 @@ std::vector<Address> servers_of(const Desired& d, const health::HealthState& h) 
     for (const Service& s : d.services)
         for (const Destination& b : s.destinations) all.push_back(b.key.address);
     for (const auto& [key, s] : h.services)
-        if (s.sorry) all.push_back(s.sorry->address);
+        if (s->sorry) all.push_back(s->sorry->address);
     std::ranges::sort(all);
     all.erase(std::ranges::unique(all).begin(), all.end());
     return all;
@@ -31,18 +31,21 @@ std::vector<Address> servers_of(const Desired& d, const health::HealthState& h) 
 // From the configuration with its edits to the tables: what operators say by hand, then what the
 // checks found. `plan`: the checks of another configuration, adopted with its tables.
 Runtime::Apply Daemon::State::apply_to(Engine::Applied& applied, health::Plan* plan) {
-    return [this, &applied, plan](Desired next, const Zero& zero) -> Result<> {
+    return [this, &applied, plan](const Desired& next, const Zero& zero) -> Result<> {
         const health::HealthState& known = plan ? plan->state : monitor->state();
-        const std::vector<Address> servers = servers_of(next, known);
-        health::Applied wanted = apply_health(apply_manual(std::move(next), manual), known,
-                                              std::chrono::steady_clock::now());
+        health::Applied wanted =
+            apply_health(apply_manual(next, manual, manual_memory), known,
+                         std::chrono::steady_clock::now(), health_memory);
         auto done =
             engine->apply(std::move(wanted.desired), uint32_t(config.dataplane.backends), zero);
         if (!done) return tl::unexpected(done.error());
         applied = *done;
         if (plan) monitor->adopt(std::move(*plan));
         monitor->applied(wanted);
-        network->keep_resolved(servers);
+        if (plan || !(next.services == resolved)) {
+            resolved = next.services;
+            network->keep_resolved(servers_of(next, known));
+        }
         return {};
     };
 }

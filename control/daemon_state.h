@@ -60,6 +60,9 @@ struct Daemon::State {
     std::unique_ptr<Network> network;
     std::unique_ptr<Runtime> runtime;
     Manual manual;
+    ManualMemory manual_memory;
+    health::HealthMemory health_memory;
+    ServiceList resolved;  // whose servers the network keeps resolved
     std::unique_ptr<health::Monitor> monitor;
     std::unique_ptr<vrrp::Failover> failover;
     std::unique_ptr<api::Server> api, web;

@@ -127,8 +127,14 @@ Desired desired(const config::Config& c) {
     return d;
 }
 
+ServiceList::ServiceList(std::vector<Service> all) {
+    all_.reserve(all.size());
+    for (Service& s : all) all_.emplace_back(std::move(s));
+}
+
 const Service* find(const Desired& d, const ServiceKey& key) {
-    const auto it = std::ranges::find(d.services, key, &Service::key);
+    const auto it = std::find_if(d.services.begin(), d.services.end(),
+                                 [&](const Service& s) { return s.key == key; });
     return it == d.services.end() ? nullptr : &*it;
 }
 

@@ -1,14 +1,20 @@
 #pragma once
-// Desired: what the tables shall hold, as LVS would see it. A pure function of the configuration
-// (later also of runtime edits, health and roles); recomputed as a whole, never patched.
+// Desired: what the tables shall hold, as LVS would see it. A pure function of the configuration,
+// then of runtime edits, of what is said by hand and of health; recomputed, never patched. States
+// share the services that they have alike, and every step hands on what it does not change: so a
+// change costs a look at each service and the work on those it touches.
 
 #include <compare>
 #include <cstdint>
+#include <initializer_list>
+#include <span>
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "config/model/config.h"
+#include "control/shared.h"
 #include "dataplane/shm/services.h"
 
 namespace torii::control {
@@ -78,11 +84,102 @@ struct Service {
     friend bool operator==(const Service&, const Service&) = default;
 };
 
+using ServiceHandle = Shared<Service>;
+
+/// Services in their order.
+class ServiceList {
+public:
+    ServiceList() = default;
+    ServiceList(std::initializer_list<Service> all) : all_(all.begin(), all.end()) {}
+    ServiceList(std::vector<Service> all);
+    explicit ServiceList(std::vector<ServiceHandle> all) : all_(std::move(all)) {}
+
+    class Iterator {
+    public:
+        using value_type = Service;
+        using difference_type = std::ptrdiff_t;
+        Iterator() = default;
+        explicit Iterator(const ServiceHandle* at) : at_(at) {}
+        const Service& operator*() const { return **at_; }
+        const Service* operator->() const { return &**at_; }
+        Iterator& operator++() { return ++at_, *this; }
+        Iterator operator++(int) { return Iterator(at_++); }
+        friend bool operator==(const Iterator&, const Iterator&) = default;
+
+    private:
+        const ServiceHandle* at_ = nullptr;
+    };
+    Iterator begin() const { return Iterator(all_.data()); }
+    Iterator end() const { return Iterator(all_.data() + all_.size()); }
+    size_t size() const { return all_.size(); }
+    bool empty() const { return all_.empty(); }
+    const Service& operator[](size_t i) const { return *all_[i]; }
+    const Service& at(size_t i) const { return *all_.at(i); }
+    const Service& back() const { return *all_.back(); }
+    std::span<const ServiceHandle> handles() const { return all_; }
+
+    void push_back(Service s) { all_.emplace_back(std::move(s)); }
+    void push_back(ServiceHandle s) { all_.push_back(std::move(s)); }
+    void pop_back() { all_.pop_back(); }
+    /// To be changed.
+    Service& edit(size_t i) { return all_[i].edit(); }
+    void set(size_t i, ServiceHandle s) { all_[i] = std::move(s); }
+    friend bool operator==(const ServiceList&, const ServiceList&) = default;
+
+private:
+    std::vector<ServiceHandle> all_;
+};
+
+/// What a step made of each service: asked again for the same service (and, where the step has
+/// more that it depends on, the same `With`), it hands out the same result. Forgets services that
+/// were not asked for since the last sweep(). `With` is compared by ==, which must be quick.
+template <class With>
+class Remembered {
+public:
+    /// nullptr: not known.
+    const ServiceHandle* find(const ServiceKey& key, const ServiceHandle& from, const With& with) {
+        const auto it = all_.find(key);
+        if (it == all_.end() || !it->second.from.same(from) || !(it->second.with == with))
+            return nullptr;
+        it->second.round = round_;
+        return &it->second.made;
+    }
+    void keep(const ServiceHandle& from, const With& with, const ServiceHandle& made) {
+        all_.insert_or_assign(made->key, Entry{from, with, made, round_});
+    }
+    template <class Make>
+    ServiceHandle of(const ServiceKey& key, const ServiceHandle& from, const With& with,
+                     Make make) {
+        if (const ServiceHandle* known = find(key, from, with)) return *known;
+        const ServiceHandle made(make());
+        keep(from, with, made);
+        return made;
+    }
+    void sweep() {
+        std::erase_if(all_, [&](const auto& item) { return item.second.round != round_; });
+        ++round_;
+    }
+    void clear() { all_.clear(); }
+    /// For results that are made of no service.
+    const ServiceHandle& nothing() const { return nothing_; }
+
+private:
+    struct Entry {
+        ServiceHandle from;
+        With with;
+        ServiceHandle made;
+        uint64_t round;
+    };
+    std::unordered_map<ServiceKey, Entry, KeyHash> all_;
+    const ServiceHandle nothing_;
+    uint64_t round_ = 1;
+};
+
 struct Desired {
     shm::Timeouts timeouts;
     shm::Behaviour behaviour;
     std::vector<shm::MarkRecord> marks;  ///< most specific first
-    std::vector<Service> services;
+    ServiceList services;
     friend bool operator==(const Desired&, const Desired&) = default;
 };
 

@@ -100,42 +100,57 @@ bool set_alike(const Destination& a, const Destination& b) {
     return settings(a) == settings(b);
 }
 
-Desired apply_edits(const Desired& file, const Edits& edits) {
-    Desired d = file;
+namespace {
+
+// A service of the file, or one that only edits know.
+Service edited_service(const Service* file, const ServiceEdit& e) {
+    Service s = file != nullptr ? *file : *e.now;
+    if (file != nullptr && e.now) {
+        s = *e.now;  // what ipvsadm cannot set is the file's
+        s.name = file->name;
+        s.drain = file->drain;
+        s.destinations = file->destinations;
+    }
+    lay_over(s, e.destinations);
+    return s;
+}
+
+}  // namespace
+
+Desired apply_edits(const Desired& file, const Edits& edits, EditsMemory& memory) {
+    Desired d{file.timeouts, file.behaviour, file.marks, {}};
     for (size_t i = 0; i < edits.timeouts.size(); ++i)
         if (edits.timeouts[i]) timeout_of(d.timeouts, i) = edits.timeouts[i]->now;
-    std::vector<Service> all, added;
     std::unordered_set<const ServiceEdit*> done;
-    for (Service& s : d.services) {
-        const ServiceEdit* e = edits.find(s.key);
-        if (e != nullptr) {
-            done.insert(e);
-            if (e->edited && !e->now) continue;
-            if (e->now) {
-                Service now = *e->now;  // what ipvsadm cannot set is the file's
-                now.name = std::move(s.name);
-                now.drain = s.drain;
-                now.destinations = std::move(s.destinations);
-                s = std::move(now);
-            }
-            lay_over(s, e->destinations);
+    for (const ServiceHandle& s : file.services.handles()) {
+        const auto it = edits.services.find(s->key);
+        if (it == edits.services.end()) {
+            d.services.push_back(s);
+            continue;
         }
-        all.push_back(std::move(s));
+        const auto& e = it->second;
+        done.insert(e.get());
+        if (e->edited && !e->now) continue;
+        d.services.push_back(memory.of(s->key, s, e, [&] { return edited_service(&*s, *e); }));
     }
-    for (const auto& [key, e] : edits.services) {
-        if (done.contains(e.get()) || !e->now) continue;
-        added.push_back(*e->now);
-        lay_over(added.back(), e->destinations);
-    }
-    std::ranges::stable_sort(added, {}, &Service::added);
-    all.insert(all.end(), std::make_move_iterator(added.begin()),
-               std::make_move_iterator(added.end()));
-    d.services = std::move(all);
+    std::vector<ServiceHandle> added;
+    for (const auto& [key, e] : edits.services)
+        if (e->now && !done.contains(e.get()))
+            added.push_back(memory.of(key, memory.nothing(), e,
+                                      [&] { return edited_service(nullptr, *e); }));
+    std::ranges::stable_sort(added, {}, [](const ServiceHandle& s) { return s->added; });
+    for (ServiceHandle& s : added) d.services.push_back(std::move(s));
+    memory.sweep();
     return d;
 }
 
+Desired apply_edits(const Desired& file, const Edits& edits) {
+    EditsMemory none;
+    return apply_edits(file, edits, none);
+}
+
 Edits keep_beside(const Desired& file, Edits edits) {
-    std::map<ServiceKey, const Service*> services;
+    std::unordered_map<ServiceKey, const Service*, KeyHash> services;
     for (const Service& s : file.services) services.emplace(s.key, &s);
     Edits out;
     out.last = edits.last;

@@ -38,6 +38,7 @@ struct TimeoutEdit {
 };
 
 struct Edits {
+    /// What others hold as well (other Edits, an EditsMemory) is never changed: see at().
     std::map<ServiceKey, std::shared_ptr<ServiceEdit>> services;
     std::array<std::optional<TimeoutEdit>, 3> timeouts;  ///< tcp, tcpfin, udp
     uint64_t last = 0;                                   ///< Service::added of the latest addition
@@ -58,8 +59,12 @@ uint32_t& timeout_of(shm::Timeouts&, size_t which);
 bool set_alike(const Service&, const Service&);
 bool set_alike(const Destination&, const Destination&);
 
+using EditsMemory = Remembered<std::shared_ptr<const ServiceEdit>>;
+
 /// The file's desired state with the edits laid over it. Services and destinations that the file
-/// does not name follow those that it does, in the order they were added.
+/// does not name follow those that it does, in the order they were added. `memory`: of former
+/// calls.
+Desired apply_edits(const Desired& file, const Edits&, EditsMemory& memory);
 Desired apply_edits(const Desired& file, const Edits&);
 
 /// The edits that still hold beside this file.

@@ -11,21 +11,22 @@
 namespace torii::control {
 namespace {
 
-Result<Tables> read_in_force(const std::string& path) {
-    const auto m = shm::Mapping::open(path, shm::Mapping::Access::read_only);
-    if (!m) return tl::unexpected(m.error());
-    if (auto ok = shm::verify(*m, shm::Kind::services, shm::kServicesLayout, path, true); !ok)
-        return tl::unexpected(ok.error());
-    const auto services = shm::Services::view({m->data(), m->size()});
+Result<Tables> read_in_force(const shm::Location& location, uint64_t number, Compiler& compiler) {
+    const auto file = shm::ServicesFile::open(location, number);
+    if (!file) return tl::unexpected(file.error());
+    const auto services = file->view();
     if (!services) return tl::unexpected(services.error());
-    return recover(*services);
+    auto tables = recover(*services);
+    if (tables) compiler.resume(*file, *services);
+    return tables;
 }
 
 // A generation does not say when things were added; those that are still there are no new ones.
 void take_ages(Desired& recovered, const Desired& next) {
     std::map<ServiceKey, const Service*> services;
     for (const Service& s : next.services) services.emplace(s.key, &s);
-    for (Service& s : recovered.services) {
+    for (size_t i = 0; i < recovered.services.size(); ++i) {
+        Service& s = recovered.services.edit(i);
         const auto it = services.find(s.key);
         if (it == services.end()) continue;
         s.added = it->second->added;
@@ -46,7 +47,7 @@ Engine::Engine(shm::Location location, shm::ControlBlock& control, Publisher& pu
     : control_(control), publisher_(publisher), link_(link) {
     const uint64_t number = publisher.next_services() - 1;
     if (number == 0) return;
-    auto tables = read_in_force(location.generation("services", number));
+    auto tables = read_in_force(location, number, compiler_);
     recovered_ = tables.has_value();
     if (tables)
         tables_ = std::make_shared<Tables>(std::move(*tables));
@@ -73,13 +74,10 @@ Result<Engine::Applied> Engine::apply(Desired next, uint32_t max_backends, const
         take_ages(aged.desired, next);
         tables_ = std::make_shared<Tables>(std::move(aged));
     }
-    const Tally sums = tally();
-    SlotFacts facts;
+    SlotFacts facts = this->facts();
     facts.generation = publisher_.next_services();
     facts.now = flow::tick_now();
     facts.in_force = in_force();
-    facts.backends = sums.backends;
-    facts.services = sums.services;
     facts.max_backends = facts.max_services = max_backends;
     if (const shm::Counters* c = link_.counters(); c != nullptr && link_.up()) {
         facts.max_backends = c->header().backend_slots;
@@ -89,7 +87,7 @@ Result<Engine::Applied> Engine::apply(Desired next, uint32_t max_backends, const
     done.difference = difference(tables_->desired, next);
     auto planned = plan(*tables_, std::move(next), facts);
     if (!planned) return tl::unexpected(planned.error());
-    zero(planned->slots, anew, sums);
+    zero(planned->slots, anew);
     const auto published = publish(*planned);
     if (!published) return tl::unexpected(published.error());
     tables_ = std::make_shared<Tables>(std::move(*planned));
@@ -98,13 +96,17 @@ Result<Engine::Applied> Engine::apply(Desired next, uint32_t max_backends, const
     return done;
 }
 
-Result<> Engine::counters_changed() {
-    const Tally sums = tally();
+SlotFacts Engine::facts() const {
     SlotFacts facts;
-    facts.backends = sums.backends;
-    facts.services = sums.services;
+    const shm::Counters* c = link_.counters();
+    facts.backend = [c](uint32_t slot) { return backend_usage(c, slot); };
+    facts.service = [c](uint32_t slot) { return service_usage(c, slot); };
+    return facts;
+}
+
+Result<> Engine::counters_changed() {
     Tables next = *tables_;
-    if (link_.counters() == nullptr || !rebase(next.slots, facts)) return {};
+    if (link_.counters() == nullptr || !rebase(next.slots, facts())) return {};
     if (auto ok = publish(next); !ok) return tl::unexpected(ok.error());
     tables_ = std::make_shared<Tables>(std::move(next));
     return {};
@@ -116,26 +118,28 @@ void Engine::estimate() {
 }
 
 // Counting goes on; what was counted so far is no longer shown.
-void Engine::zero(Slots& slots, const Zero& anew, const Tally& sums) {
+void Engine::zero(Slots& slots, const Zero& anew) {
     if (!anew.any()) return;
+    const Tally sums = tally();
     const std::set<ServiceKey> keys(anew.services.begin(), anew.services.end());
     const auto wanted = [&](const ServiceKey& key) { return anew.all || keys.contains(key); };
     for (uint32_t i = 0; i < std::min(slots.services.size(), sums.services.size()); ++i) {
         if (!wanted(slots.services[i].key)) continue;
-        slots.services[i].base = sums.services[i].counted;
+        slots.services.edit(i).base = sums.services[i].counted;
         estimator_.zero_service(i, sums.services[i].counted);
     }
     for (uint32_t i = 0; i < std::min(slots.backends.size(), sums.backends.size()); ++i) {
         if (!wanted(slots.backends[i].service)) continue;
-        slots.backends[i].base = sums.backends[i].counted;
+        slots.backends.edit(i).base = sums.backends[i].counted;
         estimator_.zero_backend(i, sums.backends[i].counted);
     }
 }
 
 Result<bool> Engine::publish(const Tables& t) {
-    auto object = shm::build(compile(t, lookups_));
-    const auto published = object ? publisher_.services(*object) : tl::unexpected(object.error());
-    if (!published) lookups_.clear();
+    auto object = compiler_.next(t, publisher_.next_services());
+    const auto published = object ? publisher_.services(object->root, object->piece)
+                                  : tl::unexpected(object.error());
+    if (!published) compiler_.forget();
     if (published && *published && !link_.up()) publisher_.remove_superseded();
     return published;
 }

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "control/commands.h"
+#include "control/compiler.h"
 #include "control/dataplane_link.h"
 #include "control/estimator.h"
 #include "control/publisher.h"
@@ -42,14 +43,15 @@ public:
 private:
     Result<bool> publish(const Tables&);
     uint64_t in_force() const;
-    void zero(Slots&, const Zero&, const Tally&);
+    SlotFacts facts() const;
+    void zero(Slots&, const Zero&);
 
     shm::ControlBlock& control_;
     Publisher& publisher_;
     const DataplaneLink& link_;
     std::shared_ptr<const Tables> tables_ = std::make_shared<Tables>();
     Estimator estimator_;
-    Lookups lookups_;  // of the tables in force
+    Compiler compiler_;  // knows what is in force
     bool recovered_ = false;
 };
 

@@ -74,25 +74,50 @@ ManualState manual_state(const Manual& manual, const Service& s, const Destinati
     return state_of(prepared(manual), s, d);
 }
 
-Desired apply_manual(Desired all, const Manual& manual) {
+namespace {
+
+// The service as it is to be, or the same handle when nothing is said of its servers.
+ServiceHandle applied(const std::vector<Said>& said, const ServiceHandle& handle) {
+    const Service& s = *handle;
+    const auto state = [&](const Destination& d) { return state_of(said, s, d); };
+    if (std::ranges::all_of(s.destinations,
+                            [&](const Destination& d) { return state(d) == ManualState::up; }))
+        return handle;
+    Service out = s;
+    std::erase_if(out.destinations, [&](Destination& d) {
+        const ManualState is = state(d);
+        if (is == ManualState::drain) d.weight = 0;
+        return is == ManualState::down;
+    });
+    return out;
+}
+
+}  // namespace
+
+Desired apply_manual(Desired all, const Manual& manual, ManualMemory& memory) {
     const std::vector<Said> said = prepared(manual);
     if (said.empty()) return all;
-    for (Service& s : all.services)
-        std::erase_if(s.destinations, [&](Destination& d) {
-            const ManualState state = state_of(said, s, d);
-            if (state == ManualState::drain) d.weight = 0;
-            return state == ManualState::down;
-        });
+    for (size_t i = 0; i < all.services.size(); ++i) {
+        const ServiceHandle s = all.services.handles()[i];
+        all.services.set(i, memory.of(s->key, s, {}, [&] { return applied(said, s); }));
+    }
+    memory.sweep();
     return all;
+}
+
+Desired apply_manual(Desired all, const Manual& manual) {
+    ManualMemory none;
+    return apply_manual(std::move(all), manual, none);
 }
 
 Result<Manual> say(Manual manual, const ManualKey& key, ManualState state, const Desired& all) {
     const Said said(key, state);
-    const bool known = std::ranges::any_of(all.services, [&](const Service& s) {
-        return (key.service.empty() || said.means(s)) &&
-               std::ranges::any_of(s.destinations,
-                                   [&](const Destination& d) { return said.means(d); });
-    });
+    const bool known =
+        std::any_of(all.services.begin(), all.services.end(), [&](const Service& s) {
+            return (key.service.empty() || said.means(s)) &&
+                   std::ranges::any_of(s.destinations,
+                                       [&](const Destination& d) { return said.means(d); });
+        });
     // What was said of a server that has gone meanwhile can still be taken back.
     if (!known && !(state == ManualState::up && manual.contains(key)))
         return fail(Errc::not_found,

@@ -36,7 +36,14 @@ using Manual = std::map<ManualKey, ManualState>;
 /// server alone.
 ManualState manual_state(const Manual&, const Service&, const Destination&);
 
-/// Takes away what is down and sets what drains to weight 0.
+struct NoMore {
+    friend bool operator==(NoMore, NoMore) = default;
+};
+/// Of one Manual: to be cleared when another holds.
+using ManualMemory = Remembered<NoMore>;
+
+/// Takes away what is down and sets what drains to weight 0. `memory`: of former calls.
+Desired apply_manual(Desired, const Manual&, ManualMemory& memory);
 Desired apply_manual(Desired, const Manual&);
 
 /// The next one. Errc::not_found when no service of `all` has such a server, unless what was said

@@ -6,7 +6,7 @@
 #include <filesystem>
 
 #include "dataplane/shm/routes.h"
-#include "dataplane/shm/services.h"
+#include "dataplane/shm/services_file.h"
 
 namespace torii::control {
 namespace {
@@ -34,15 +34,19 @@ std::vector<std::byte> in_force(const std::string& path) {
     return bytes;
 }
 
+// Memory is compared as such: a generation is megabytes.
+bool same(std::span<const std::byte> a, const std::vector<std::byte>& b) {
+    return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size()) == 0;
+}
+
 // The whole file first; only then may its number be told.
 Result<bool> write(const std::string& path, shm::Kind kind, uint64_t layout, uint64_t number,
                    std::span<std::byte> object, std::vector<std::byte>& last) {
-    if (std::ranges::equal(object, last)) return false;
-    std::vector<std::byte> unnumbered(object.begin(), object.end());
     std::memcpy(object.data() + kNumber, &number, sizeof number);
     if (auto ok = shm::write_immutable(path, kind, layout, object); !ok)
         return tl::unexpected(ok.error());
-    last = std::move(unnumbered);
+    last.assign(object.begin(), object.end());
+    std::fill_n(last.begin(), kNumber + sizeof number, std::byte{0});
     return true;
 }
 
@@ -61,8 +65,14 @@ uint64_t Publisher::next_routes() const {
     return control_.routes_generation.load(std::memory_order_relaxed) + 1;
 }
 
-Result<bool> Publisher::services(std::span<std::byte> object) {
+Result<bool> Publisher::services(std::span<std::byte> object, std::span<std::byte> piece) {
     const uint64_t n = next_services();
+    if (same(object, services_)) return false;
+    if (!piece.empty())
+        if (auto ok = shm::write_immutable(location_.generation("pieces", n), shm::Kind::pieces,
+                                           shm::kServicesLayout, piece);
+            !ok)
+            return tl::unexpected(ok.error());
     const auto written = write(location_.generation("services", n), shm::Kind::services,
                                shm::kServicesLayout, n, object, services_);
     if (!written || !*written) return written;
@@ -73,6 +83,7 @@ Result<bool> Publisher::services(std::span<std::byte> object) {
 
 Result<bool> Publisher::routes(std::span<std::byte> object) {
     const uint64_t n = next_routes();
+    if (same(object, routes_)) return false;
     const auto written = write(location_.generation("routes", n), shm::Kind::routes,
                                shm::kRoutesLayout, n, object, routes_);
     if (!written || !*written) return written;
@@ -83,12 +94,15 @@ Result<bool> Publisher::routes(std::span<std::byte> object) {
 
 void Publisher::remove_superseded() const {
     const uint64_t services = next_services() - 1, routes = next_routes() - 1;
+    const std::vector<uint64_t> pieces = shm::pieces_of(services_);
     std::error_code error, ignored;
     auto it = std::filesystem::directory_iterator(location_.directory, error);
     for (; !error && it != std::filesystem::directory_iterator(); it.increment(error)) {
         const std::string name = it->path().filename().string();
         const uint64_t s = number_of(name, "services"), r = number_of(name, "routes");
-        if ((s != 0 && s != services) || (r != 0 && r != routes))
+        const uint64_t p = services_.empty() ? 0 : number_of(name, "pieces");
+        if ((s != 0 && s != services) || (r != 0 && r != routes) ||
+            (p != 0 && std::ranges::find(pieces, p) == pieces.end()))
             std::filesystem::remove(it->path(), ignored);
     }
 }

@@ -22,8 +22,9 @@ public:
     uint64_t next_routes() const;
 
     /// Publish what shm::build() made (with generation number 0; the number is written here). Say
-    /// whether it was published: tables equal to those in force are not.
-    Result<bool> services(std::span<std::byte> object);
+    /// whether it was published: tables equal to those in force are not. `piece`: a new one that
+    /// the object names by the number that it will have.
+    Result<bool> services(std::span<std::byte> object, std::span<std::byte> piece = {});
     Result<bool> routes(std::span<std::byte> object);
 
     /// Removes the files of superseded generations. The dataplane does it itself, when its workers

@@ -26,7 +26,9 @@ Runtime::Runtime(std::string edit_file, Machine machine, std::string& problem)
 Result<size_t> Runtime::configure(Desired file, const Apply& apply) {
     auto next = std::make_unique<const Desired>(std::move(file));
     Edits kept = keep_beside(*next, edits_);
-    if (auto ok = apply(apply_edits(*next, kept), {}); !ok) return tl::unexpected(ok.error());
+    Desired laid = apply_edits(*next, kept, memory_);
+    if (auto ok = apply(laid, {}); !ok) return tl::unexpected(ok.error());
+    desired_ = std::move(laid);
     const size_t dropped = count(edits_) - count(kept);
     file_ = std::move(next);
     index_ = FileIndex(*file_);
@@ -41,8 +43,9 @@ Result<std::vector<api::IpvsError>> Runtime::run(std::span<const api::IpvsComman
                                                  const Apply& apply) {
     Batch batch = control::run(*file_, index_, edits_, commands, machine_);
     if (!batch.changes() && !batch.zero.any()) return std::move(batch.errors);
-    if (auto ok = apply(apply_edits(*file_, batch.edits), batch.zero); !ok)
-        return tl::unexpected(ok.error());
+    Desired laid = apply_edits(*file_, batch.edits, memory_);
+    if (auto ok = apply(laid, batch.zero); !ok) return tl::unexpected(ok.error());
+    desired_ = std::move(laid);
     if (batch.changes())
         if (auto ok = keeper_.append(batch); !ok) problem_ = ok.error().message;
     edits_ = std::move(batch.edits);

@@ -15,7 +15,7 @@ namespace torii::control {
 class Runtime {
 public:
     /// Puts a desired state into force; an error means that nothing changed.
-    using Apply = std::function<Result<>(Desired, const Zero&)>;
+    using Apply = std::function<Result<>(const Desired&, const Zero&)>;
 
     /// Reads the edits of a former run. `problem` says why there are none although there were.
     Runtime(std::string edit_file, Machine, std::string& problem);
@@ -27,7 +27,7 @@ public:
     Result<std::vector<api::IpvsError>> run(std::span<const api::IpvsCommand>, const Apply&);
 
     /// The configuration with the edits laid over it.
-    Desired desired() const { return apply_edits(*file_, edits_); }
+    const Desired& desired() const { return desired_; }
     const Edits& edits() const { return edits_; }
     /// What went wrong with the file that keeps edits, once; empty: nothing.
     std::string take_problem() { return std::exchange(problem_, {}); }
@@ -38,6 +38,8 @@ private:
     std::unique_ptr<const Desired> file_ = std::make_unique<Desired>();
     FileIndex index_{*file_};
     Edits edits_;
+    EditsMemory memory_;
+    Desired desired_;
     std::string problem_;
 };
 

@@ -70,13 +70,6 @@ api::Destination destination_view(const Listed& l, const Destination& d, uint32_
 
 }  // namespace
 
-std::map<ServiceKey, uint32_t> service_slots(const Slots& slots) {
-    std::map<ServiceKey, uint32_t> found;
-    for (uint32_t i = 0; i < slots.services.size(); ++i)
-        if (slots.services[i].present) found.emplace(slots.services[i].key, i);
-    return found;
-}
-
 api::Service service_view(const Listed& l, const Service& s, uint32_t slot) {
     api::Service out;
     out.endpoint = {s.key.address, s.key.port};
@@ -91,9 +84,9 @@ api::Service service_view(const Listed& l, const Service& s, uint32_t slot) {
     out.one_packet = s.one_packet;
     out.engine = s.pe;
     out.rates = l.estimator.service(slot);
-    std::map<Endpoint, const Destination*> by_key;
+    std::unordered_map<Endpoint, const Destination*, KeyHash> by_key;
     for (const Destination& d : s.destinations) by_key.emplace(d.key, &d);
-    for (const scheduler::Target& t : l.tables.lists.at(s.key).targets())
+    for (const scheduler::Target& t : l.tables.lists.at(s.key)->targets())
         out.destinations.push_back(
             destination_view(l, *by_key.at(l.tables.slots.backends[t.backend].backend), t.backend));
     return out;
@@ -102,12 +95,12 @@ api::Service service_view(const Listed& l, const Service& s, uint32_t slot) {
 std::function<bool(std::string&)> services_lines(std::shared_ptr<const Tables> tables, Tally tally,
                                                  const Estimator& estimator,
                                                  std::optional<ServiceKey> only) {
-    auto slots =
-        std::make_shared<const std::map<ServiceKey, uint32_t>>(service_slots(tables->slots));
+    auto slots = std::make_shared<const std::unordered_map<ServiceKey, uint32_t, KeyHash>>(
+        service_slots(tables->slots));
     auto sums = std::make_shared<const Tally>(std::move(tally));
     return [=, &estimator, next = size_t{0}](std::string& piece) mutable {
         const Listed l{*tables, *sums, estimator};
-        const std::vector<Service>& all = tables->desired.services;
+        const ServiceList& all = tables->desired.services;
         for (; next < all.size() && piece.size() < kPiece; ++next) {
             if (only && all[next].key != *only) continue;
             piece += to_json(service_view(l, all[next], slots->at(all[next].key)));

@@ -20,9 +20,6 @@ struct Listed {
     const Estimator& estimator;
 };
 
-/// Counter slots of the services that are present.
-std::map<ServiceKey, uint32_t> service_slots(const Slots&);
-
 /// Everything but its destinations' next hops.
 api::Service service_view(const Listed&, const Service&, uint32_t slot);
 

@@ -3,7 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cassert>
+#include <iterator>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
 
 #include "dataplane/flow/entry.h"
 
@@ -12,65 +15,76 @@ namespace {
 
 using BackendKey = std::pair<ServiceKey, Endpoint>;
 
-Usage at(std::span<const Usage> all, size_t slot) {
-    return slot < all.size() ? all[slot] : Usage{};
+Usage used(const std::function<Usage(uint32_t)>& of, uint32_t slot) {
+    return of ? of(slot) : Usage{};
 }
 
 // One assignment in the making.
 class Assignment {
 public:
-    Assignment(const Slots& from, const SlotFacts& facts) : slots_(from), facts_(facts) {
-        was_present_.reserve(slots_.backends.size());
-        for (uint32_t i = 0; i < slots_.backends.size(); ++i) {
-            BackendSlot& b = slots_.backends[i];
-            if (b.present) was_present_.emplace(BackendKey{b.service, b.backend}, i);
-            // Others may be created under the old generation until every worker has passed on.
-            else if (b.removed_in > facts.in_force || at(facts.backends, i).references != 0)
-                reserved_.emplace(BackendKey{b.service, b.backend}, i);
-            else
-                free_.push_back(i);
-        }
-        for (uint32_t i = 0; i < slots_.services.size(); ++i) {
-            const ServiceSlot& s = slots_.services[i];
-            if (s.present) known_services_.emplace(s.key, i);
-        }
-        for (const auto& [key, i] : reserved_)
-            known_services_.emplace(key.first, slots_.backends[i].service_slot);
+    Assignment(Slots from, const SlotFacts& facts) : slots_(std::move(from)), facts_(facts) {
+        for (uint32_t i = 0; i < slots_.services.size(); ++i)
+            if (slots_.services[i].present) known_services_.emplace(slots_.services[i].key, i);
     }
 
-    Result<Slots> run(const Desired& d) {
-        std::vector<bool> services(slots_.services.size()), backends(slots_.backends.size());
-        for (const Service& s : d.services) {
-            auto service = take_service(s.key);
-            if (!service) return tl::unexpected(service.error());
-            mark(services, *service);
-            for (const Destination& b : s.destinations) {
-                auto slot = take_backend({s.key, b.key}, *service);
-                if (!slot) return tl::unexpected(slot.error());
-                mark(backends, *slot);
-                slots_.backends[*slot].forward = b.forward;
-                slots_.backends[*slot].drain = s.drain;
-                drain(slots_.backends[*slot], b.weight == 0);
-            }
-        }
-        for (size_t i = 0; i < slots_.services.size(); ++i)
-            slots_.services[i].present = i < services.size() && services[i];
-        for (size_t i = 0; i < slots_.backends.size(); ++i) {
-            BackendSlot& b = slots_.backends[i];
-            const bool wanted = i < backends.size() && backends[i];
-            if (b.present && !wanted) {
-                b.removed_in = facts_.generation;
-                drain(b, true);
-            }
-            b.present = wanted;
-        }
+    Result<Slots> run(std::span<ServiceChange> changes) {
+        for (const ServiceChange& c : changes)
+            if (c.before != nullptr) leave(c);
+        for (ServiceChange& c : changes)
+            if (c.after != nullptr)
+                if (auto ok = take(c); !ok) return tl::unexpected(ok.error());
+        settle_absent();
         return std::move(slots_);
     }
 
 private:
-    static void mark(std::vector<bool>& set, size_t i) {
-        if (set.size() <= i) set.resize(i + 1);
-        set[i] = true;
+    using ByEndpoint = std::unordered_map<Endpoint, uint32_t, KeyHash>;
+
+    // Whom the next generation lacks.
+    void leave(const ServiceChange& c) {
+        std::unordered_set<Endpoint, KeyHash> stay;
+        if (c.after != nullptr && !c.anew)
+            for (const Destination& d : c.after->destinations) stay.insert(d.key);
+        for (size_t i = 0; i < c.before->destinations.size(); ++i) {
+            const Endpoint& key = c.before->destinations[i].key;
+            if (stay.contains(key)) continue;
+            BackendSlot& b = slots_.backends.edit(c.slots_before[i]);
+            b.present = false;
+            b.removed_in = facts_.generation;
+            drain(b, true);
+            left_.push_back(c.slots_before[i]);
+            // Its connections wait for it, if it should be there again already.
+            if (c.anew) reserved_.emplace(BackendKey{c.before->key, key}, c.slots_before[i]);
+        }
+        if (c.after != nullptr && !c.anew) return;
+        const auto known = known_services_.find(c.before->key);
+        if (known == known_services_.end()) return;
+        slots_.services.edit(known->second).present = false;
+        // Nobody means its slot any more when it had no backends.
+        if (c.anew && c.before->destinations.empty()) known_services_.erase(known);
+    }
+
+    Result<> take(ServiceChange& c) {
+        const auto service = take_service(c.after->key);
+        if (!service) return tl::unexpected(service.error());
+        ByEndpoint had;
+        if (c.before != nullptr && !c.anew)
+            for (size_t i = 0; i < c.slots_before.size(); ++i)
+                had.emplace(c.before->destinations[i].key, c.slots_before[i]);
+        for (const Destination& d : c.after->destinations) {
+            auto it = had.find(d.key);
+            if (it == had.end()) {
+                const auto slot = take_backend({c.after->key, d.key}, *service);
+                if (!slot) return tl::unexpected(slot.error());
+                it = had.emplace(d.key, *slot).first;
+            }
+            c.slots_after.push_back(it->second);
+            BackendSlot& b = slots_.backends.edit(it->second);
+            b.forward = d.forward;
+            b.drain = c.after->drain;
+            drain(b, d.weight == 0);
+        }
+        return {};
     }
 
     // A backend that leaves (by weight 0, then perhaps altogether) has its time from the first
@@ -82,25 +96,44 @@ private:
             b.drain_until = std::max(facts_.now + b.drain * flow::kTicksPerSecond, 1u);
     }
 
-    Result<uint32_t> take_service(const ServiceKey& key) {
-        uint32_t slot;
-        if (const auto it = known_services_.find(key); it != known_services_.end()) {
-            slot = it->second;
-            if (slots_.services[slot].present) return slot;
-        } else {
-            const auto free = free_service();
-            if (!free) return tl::unexpected(free.error());
-            slot = *free;
+    // Slots without an owner: free, or kept for connections that still mean the former one. Looked
+    // at only where somebody comes.
+    void look_at_absent() {
+        if (std::exchange(looked_, true)) return;
+        for (const uint32_t i : *slots_.absent) {
+            const BackendSlot& b = slots_.backends[i];
+            // Others may be created under the old generation until every worker has passed on.
+            if (b.removed_in > facts_.in_force || used(facts_.backend, i).references != 0) {
+                reserved_.emplace(BackendKey{b.service, b.backend}, i);
+                known_services_.emplace(b.service, b.service_slot);
+            } else {
+                free_.push_back(i);
+            }
         }
+    }
+
+    Result<uint32_t> take_service(const ServiceKey& key) {
+        const auto owner = [&](auto it) -> const ServiceSlot& {
+            return slots_.services[it->second];
+        };
+        auto it = known_services_.find(key);
+        if (it != known_services_.end() && owner(it).present && owner(it).key == key)
+            return it->second;
+        look_at_absent();
+        it = known_services_.find(key);
+        // Sums over the workers are a moment's estimate: somebody else may have it by now.
+        if (it != known_services_.end() && owner(it).present) it = known_services_.end();
+        const auto slot = it != known_services_.end() ? it->second : free_service();
+        if (!slot) return tl::unexpected(slot.error());
         // A service that was removed and came back keeps the slot that its connections name, but
         // counts from zero, as in LVS. The number of this generation is one it never had before.
-        ServiceSlot& s = slots_.services[slot];
+        ServiceSlot& s = slots_.services.edit(*slot);
         s.generation = uint32_t(facts_.generation);
         s.present = true;
         s.key = key;
-        s.base = at(facts_.services, slot).counted;
-        known_services_[key] = slot;
-        return slot;
+        s.base = used(facts_.service, *slot).counted;
+        known_services_[key] = *slot;
+        return *slot;
     }
 
     // Present slots of before stay out of reach even when their service is going: a connection made
@@ -115,42 +148,55 @@ private:
         if (slots_.services.size() >= facts_.max_services)
             return fail(Errc::full,
                         fmt::format("there are only {} slots for services", facts_.max_services));
-        slots_.services.emplace_back();
+        slots_.services.push_back({});
         taken_services_.push_back(true);
         return next_service_ = uint32_t(slots_.services.size()) - 1;
     }
 
     Result<uint32_t> take_backend(const BackendKey& key, uint32_t service_slot) {
-        if (const auto it = was_present_.find(key); it != was_present_.end()) return it->second;
+        look_at_absent();
         if (const auto it = reserved_.find(key); it != reserved_.end()) {
-            slots_.backends[it->second].service_slot = service_slot;
-            slots_.backends[it->second].present = true;
+            BackendSlot& b = slots_.backends.edit(it->second);
+            b.service_slot = service_slot;
+            b.present = true;
+            came_back_ = true;
             return it->second;
         }
         uint32_t slot;
         if (next_free_ < free_.size()) {
             slot = free_[next_free_++];
+            came_back_ = true;
         } else if (slots_.backends.size() < facts_.max_backends) {
             slot = uint32_t(slots_.backends.size());
-            slots_.backends.emplace_back();
+            slots_.backends.push_back({});
         } else {
             return fail(Errc::full,
                         fmt::format("all {} backend slots are taken (some may still have "
                                     "connections of removed servers): raise dataplane.backends",
                                     facts_.max_backends));
         }
-        BackendSlot& b = slots_.backends[slot];
+        BackendSlot& b = slots_.backends.edit(slot);
         if (++b.generation == 0) b.generation = 1;
         b = {b.generation, true,         key.first, key.second,
-             {},           service_slot, 0,         at(facts_.backends, slot).counted};
+             {},           service_slot, 0,         used(facts_.backend, slot).counted};
         return slot;
+    }
+
+    void settle_absent() {
+        if (left_.empty() && !came_back_) return;
+        std::ranges::sort(left_);
+        std::vector<uint32_t> all;
+        std::ranges::set_union(*slots_.absent, left_, std::back_inserter(all));
+        std::erase_if(all, [&](uint32_t i) { return slots_.backends[i].present; });
+        slots_.absent = std::move(all);
     }
 
     Slots slots_;
     const SlotFacts& facts_;
-    std::unordered_map<BackendKey, uint32_t, KeyHash> was_present_, reserved_;
     std::unordered_map<ServiceKey, uint32_t, KeyHash> known_services_;
-    std::vector<uint32_t> free_;
+    std::unordered_map<BackendKey, uint32_t, KeyHash> reserved_;
+    bool looked_ = false, came_back_ = false;
+    std::vector<uint32_t> free_, left_;
     size_t next_free_ = 0;
     std::vector<bool> taken_services_;
     uint32_t next_service_ = 0;
@@ -164,41 +210,18 @@ bool above(const shm::CounterBase& base, const shm::CounterBase& counted) {
 
 }  // namespace
 
-Result<Slots> assign(const Slots& from, const Desired& d, const SlotFacts& facts) {
-    return Assignment(from, facts).run(d);
-}
-
-SlotIndex::SlotIndex(const Slots& slots) {
-    services_.reserve(slots.services.size());
-    backends_.reserve(slots.backends.size());
-    for (uint32_t i = 0; i < slots.services.size(); ++i)
-        if (slots.services[i].present) services_.emplace(slots.services[i].key, i);
-    for (uint32_t i = 0; i < slots.backends.size(); ++i) {
-        const BackendSlot& b = slots.backends[i];
-        if (b.present) backends_.emplace(BackendKey{b.service, b.backend}, i);
-    }
-}
-
-uint32_t SlotIndex::of(const ServiceKey& key) const {
-    const auto it = services_.find(key);
-    assert(it != services_.end());
-    return it->second;
-}
-
-uint32_t SlotIndex::of(const ServiceKey& service, const Endpoint& backend) const {
-    const auto it = backends_.find({service, backend});
-    assert(it != backends_.end());
-    return it->second;
+Result<Slots> assign(Slots from, std::span<ServiceChange> changes, const SlotFacts& facts) {
+    return Assignment(std::move(from), facts).run(changes);
 }
 
 bool rebase(Slots& slots, const SlotFacts& facts) {
     bool any = false;
-    for (size_t i = 0; i < slots.backends.size(); ++i)
-        if (above(slots.backends[i].base, at(facts.backends, i).counted))
-            slots.backends[i].base = {}, any = true;
-    for (size_t i = 0; i < slots.services.size(); ++i)
-        if (above(slots.services[i].base, at(facts.services, i).counted))
-            slots.services[i].base = {}, any = true;
+    for (uint32_t i = 0; i < slots.backends.size(); ++i)
+        if (above(slots.backends[i].base, used(facts.backend, i).counted))
+            slots.backends.edit(i).base = {}, any = true;
+    for (uint32_t i = 0; i < slots.services.size(); ++i)
+        if (above(slots.services[i].base, used(facts.service, i).counted))
+            slots.services.edit(i).base = {}, any = true;
     return any;
 }
 
@@ -218,8 +241,8 @@ void remember(const BackendSlot& b, const ServiceSlot& s, shm::BackendRecord& r)
 Slots recover_slots(const shm::Services& from) {
     Slots slots;
     const auto service_at = [&](uint32_t i) -> ServiceSlot& {
-        if (slots.services.size() <= i) slots.services.resize(i + 1);
-        return slots.services[i];
+        slots.services.resize(size_t(i) + 1);
+        return slots.services.edit(i);
     };
     // A foreign slot number must not make us allocate without bound.
     constexpr uint32_t kMost = 1u << 20;
@@ -227,6 +250,7 @@ Slots recover_slots(const shm::Services& from) {
         if (s.slot < kMost)
             service_at(s.slot) = {
                 s.slot_generation, true, {s.address, s.port.host(), s.protocol, s.mark}, s.base};
+    std::vector<uint32_t> absent;
     for (const shm::BackendRecord& r : from.backends) {
         BackendSlot b{r.generation, r.present != 0, {}, {r.address, r.port.host()}, r.forward, 0, 0,
                       r.base};
@@ -242,8 +266,10 @@ Slots recover_slots(const shm::Services& from) {
         } else if (b.generation != 0) {
             b.service_slot = 0;
         }
+        if (!b.present) absent.push_back(uint32_t(slots.backends.size()));
         slots.backends.push_back(b);
     }
+    slots.absent = std::move(absent);
     return slots;
 }
 

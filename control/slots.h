@@ -8,9 +8,8 @@
 // in services.<n>.
 
 #include <cstdint>
+#include <functional>
 #include <span>
-#include <unordered_map>
-#include <utility>
 #include <vector>
 
 #include "config/base/error.h"
@@ -48,35 +47,36 @@ struct ServiceSlot {
 };
 
 struct Slots {
-    std::vector<BackendSlot> backends;
-    std::vector<ServiceSlot> services;
+    Paged<BackendSlot> backends;
+    Paged<ServiceSlot> services;
+    Shared<std::vector<uint32_t>> absent = {};  ///< backend slots that nobody has now, ascending
     friend bool operator==(const Slots&, const Slots&) = default;
 };
 
-/// What assign() must know besides: numbers of generations, sums by slot (missing ones count as
-/// zero), and how many slots there are.
+/// What must be known besides: numbers of generations, what was counted, and how many slots there
+/// are.
 struct SlotFacts {
     uint64_t generation = 0;  ///< the one being made
     uint64_t in_force = 0;    ///< the last one that every worker has passed to
     uint32_t now = 0;         ///< flow::Tick
-    std::span<const Usage> backends = {}, services = {};
+    /// Of one slot; none: nothing was counted. Asked for few slots.
+    std::function<Usage(uint32_t)> backend = {}, service = {};
     uint32_t max_backends = 65536, max_services = 65536;
 };
 
-/// The next assignment. Errc::full, and nothing changed, when there are not enough slots.
-Result<Slots> assign(const Slots&, const Desired&, const SlotFacts&);
-
-/// Finds slots of present services and backends; asking for another is a mistake of the caller.
-class SlotIndex {
-public:
-    explicit SlotIndex(const Slots&);
-    uint32_t of(const ServiceKey&) const;
-    uint32_t of(const ServiceKey&, const Endpoint&) const;
-
-private:
-    std::unordered_map<ServiceKey, uint32_t, KeyHash> services_;
-    std::unordered_map<std::pair<ServiceKey, Endpoint>, uint32_t, KeyHash> backends_;
+/// A service that comes, goes, or is another than before.
+struct ServiceChange {
+    const Service* before = nullptr;  ///< none: it comes
+    const Service* after = nullptr;   ///< none: it goes
+    /// It was deleted and added again in between: only connections that live on are carried over.
+    bool anew = false;
+    std::vector<uint32_t> slots_before;     ///< of the destinations of `before`
+    std::vector<uint32_t> slots_after = {};  ///< of those of `after`; assign() fills it in
 };
+
+/// The next assignment. What is not among the changes keeps its slots. Errc::full when there are
+/// not enough.
+Result<Slots> assign(Slots, std::span<ServiceChange>, const SlotFacts&);
 
 /// Clears bases that lie above what is counted: the counters were made anew. True if any was.
 bool rebase(Slots&, const SlotFacts&);

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <set>
 #include <tuple>
 
 #include "dataplane/scheduler/consistent.h"
@@ -13,11 +12,12 @@ namespace {
 using scheduler::ListState;
 using scheduler::Target;
 
-using ByKey = std::map<Endpoint, const Destination*>;
+using ByKey = std::unordered_map<Endpoint, uint32_t, KeyHash>;  // place among the destinations
 
 ByKey by_key(const Service& s) {
     ByKey m;
-    for (const Destination& d : s.destinations) m.emplace(d.key, &d);
+    m.reserve(s.destinations.size());
+    for (uint32_t i = 0; i < s.destinations.size(); ++i) m.emplace(s.destinations[i].key, i);
     return m;
 }
 
@@ -34,22 +34,27 @@ bool added_again(const T& from, const T& to) {
     return to.added > from.added;
 }
 
-struct BothSlots {
-    const SlotIndex &now, &next;
-};
-
 // The slots of before name what is removed, those of now what is added.
-void replay(ListState& list, const Service& from, const Service& to, const BothSlots& slots) {
+void replay(ListState& list, const Service& from, const Service& to, const ServiceChange& slots) {
     const ByKey old = by_key(from), fresh = by_key(to);
-    for (const Destination& d : from.destinations)
-        if (const auto it = fresh.find(d.key); it == fresh.end() || added_again(d, *it->second))
-            list.remove(slots.now.of(from.key, d.key));
-    for (const Destination& d : to.destinations)
-        if (const auto it = old.find(d.key); it != old.end() && edited(*it->second, d))
-            list.edit(slots.next.of(to.key, d.key), d.weight);
-    for (const Destination& d : to.destinations)
-        if (const auto it = old.find(d.key); it == old.end() || added_again(*it->second, d))
-            list.add(slots.next.of(to.key, d.key), d.weight);
+    for (size_t i = 0; i < from.destinations.size(); ++i) {
+        const Destination& d = from.destinations[i];
+        const auto it = fresh.find(d.key);
+        if (it == fresh.end() || added_again(d, to.destinations[it->second]))
+            list.remove(slots.slots_before[i]);
+    }
+    for (size_t i = 0; i < to.destinations.size(); ++i) {
+        const Destination& d = to.destinations[i];
+        if (const auto it = old.find(d.key);
+            it != old.end() && edited(from.destinations[it->second], d))
+            list.edit(slots.slots_after[i], d.weight);
+    }
+    for (size_t i = 0; i < to.destinations.size(); ++i) {
+        const Destination& d = to.destinations[i];
+        if (const auto it = old.find(d.key);
+            it == old.end() || added_again(from.destinations[it->second], d))
+            list.add(slots.slots_after[i], d.weight);
+    }
     if (from.scheduler != to.scheduler) list.rebind();
 }
 
@@ -90,23 +95,9 @@ shm::BackendRecord backend_record(const Destination& d, const BackendSlot& slot,
     return r;
 }
 
-// A slot that nobody has now: its connections wait, in case the backend comes back.
-shm::BackendRecord absent_record(const BackendSlot& slot, const Slots& slots) {
-    shm::BackendRecord r{};
-    r.address = slot.backend.address;
-    r.port = be16::from_host(slot.backend.port);
-    r.generation = slot.generation;
-    r.base = slot.base;
-    const ServiceSlot service = slot.service_slot < slots.services.size()
-                                    ? slots.services[slot.service_slot]
-                                    : ServiceSlot{};
-    remember(slot, service, r);
-    return r;
-}
-
 shm::ServiceDescription service_description(const Service& s, const ServiceSlot& slot,
                                             uint32_t number, const ListState& list,
-                                            const Members& members, Lookup& lookup) {
+                                            const Members& members) {
     shm::ServiceDescription d;
     shm::ServiceRecord& r = d.record;
     r.address = s.key.address;
@@ -133,18 +124,11 @@ shm::ServiceDescription service_description(const Service& s, const ServiceSlot&
     d.target_size = sizeof(Target);
     d.changes = bytes_of(list.changes());
     d.change_size = sizeof(scheduler::Change);
-    const bool known = lookup.slot_generation == slot.generation &&
-                       lookup.change_seq == list.change_seq() && lookup.scheduler == s.scheduler;
-    if (!known) {
-        lookup = {slot.generation, list.change_seq(), s.scheduler, {}, {}};
-        std::vector<Endpoint> ends;
-        for (const Target& t : targets) ends.push_back(members.at(t.backend)->key);
-        if (const auto* row = scheduler::find_scheduler(s.scheduler))
-            lookup.table = scheduler::build_table(*row, targets, ends);
-        lookup.consistent = consistent(targets, members);
-    }
-    d.table = lookup.table;
-    d.consistent = lookup.consistent;
+    std::vector<Endpoint> ends;
+    for (const Target& t : targets) ends.push_back(members.at(t.backend)->key);
+    if (const auto* row = scheduler::find_scheduler(s.scheduler))
+        d.table = scheduler::build_table(*row, targets, ends);
+    d.consistent = consistent(targets, members);
     d.name = s.name;
     return d;
 }
@@ -162,6 +146,34 @@ bool alike(const Service& a, const Service& b) {
     return rest(a) == rest(b);
 }
 
+constexpr uint32_t kNone = ~0u;
+
+// Which service of before is which of now; those that are one and the same handle are left out.
+struct Pairs {
+    std::vector<std::pair<uint32_t, uint32_t>> others;  // place before (or kNone) and now
+    std::vector<uint32_t> gone;                         // places before
+};
+Pairs pair_up(const ServiceList& before, const ServiceList& now) {
+    const auto old = before.handles(), fresh = now.handles();
+    Pairs pairs;
+    std::unordered_map<ServiceKey, uint32_t, KeyHash> open;  // by key, where the places differ
+    for (uint32_t i = 0; i < old.size(); ++i)
+        if (i >= fresh.size() || !old[i].same(fresh[i])) open.emplace(old[i]->key, i);
+    for (uint32_t i = 0; i < fresh.size(); ++i) {
+        if (i < old.size() && old[i].same(fresh[i])) continue;
+        const auto it = open.find(fresh[i]->key);
+        if (it == open.end()) {
+            pairs.others.emplace_back(kNone, i);
+            continue;
+        }
+        if (!old[it->second].same(fresh[i])) pairs.others.emplace_back(it->second, i);
+        open.erase(it);
+    }
+    for (const auto& [key, i] : open) pairs.gone.push_back(i);
+    std::ranges::sort(pairs.gone);
+    return pairs;
+}
+
 }  // namespace
 
 bool Difference::any() const { return *this != Difference{}; }
@@ -171,115 +183,139 @@ Difference difference(const Desired& now, const Desired& next) {
     d.timeouts = now.timeouts != next.timeouts;
     d.behaviour = now.behaviour != next.behaviour;
     d.marks = now.marks != next.marks;
-    std::map<ServiceKey, const Service*> before, after;
-    for (const Service& s : now.services) before.emplace(s.key, &s);
-    for (const Service& s : next.services) after.emplace(s.key, &s);
-    for (const auto& [key, s] : before)
-        if (!after.contains(key)) ++d.services_removed;
-    for (const auto& [key, s] : after) {
-        const auto was = before.find(key);
-        if (was == before.end()) {
+    const Pairs pairs = pair_up(now.services, next.services);
+    d.services_removed = pairs.gone.size();
+    for (const auto& [was, is] : pairs.others) {
+        const Service& s = *next.services.handles()[is];
+        if (was == kNone) {
             ++d.services_added;
-            d.backends_added += s->destinations.size();
+            d.backends_added += s.destinations.size();
             continue;
         }
-        const Service& old = *was->second;
-        if (!alike(old, *s)) ++d.services_edited;
-        if (old.destinations == s->destinations) continue;
-        const ByKey from = by_key(old), to = by_key(*s);
-        for (const auto& [endpoint, x] : from)
+        const Service& old = *now.services.handles()[was];
+        if (!alike(old, s)) ++d.services_edited;
+        if (old.destinations == s.destinations) continue;
+        const ByKey from = by_key(old), to = by_key(s);
+        for (const auto& [endpoint, i] : from)
             if (!to.contains(endpoint)) ++d.backends_removed;
-        for (const auto& [endpoint, x] : to) {
+        for (const auto& [endpoint, i] : to) {
             const auto it = from.find(endpoint);
             if (it == from.end())
                 ++d.backends_added;
-            else if (*it->second != *x)
+            else if (old.destinations[it->second] != s.destinations[i])
                 ++d.backends_edited;
         }
     }
     return d;
 }
 
-namespace {
-
-// Services of before by key, without those that were deleted and added again: they are new ones.
-std::map<ServiceKey, const Service*> lasting(const Desired& now, const Desired& next,
-                                             std::set<ServiceKey>& ended) {
-    std::map<ServiceKey, const Service*> old;
-    for (const Service& s : now.services) old.emplace(s.key, &s);
-    for (const Service& s : next.services) {
-        const auto it = old.find(s.key);
-        if (it == old.end() || !added_again(*it->second, s)) continue;
-        ended.insert(s.key);
-        old.erase(it);
-    }
-    return old;
+std::vector<uint32_t> slots_of(const Service& s, const ListState& list, const Slots& slots) {
+    std::unordered_map<Endpoint, uint32_t, KeyHash> by_endpoint;
+    for (const Target& t : list.targets())
+        by_endpoint.emplace(slots.backends[t.backend].backend, t.backend);
+    std::vector<uint32_t> all;
+    all.reserve(s.destinations.size());
+    for (const Destination& d : s.destinations) all.push_back(by_endpoint.at(d.key));
+    return all;
 }
 
-// The slots as they would be had those services been removed by a generation of their own.
-Slots without(Slots slots, const std::set<ServiceKey>& ended, uint64_t generation) {
-    if (ended.empty()) return slots;
-    for (ServiceSlot& s : slots.services)
-        if (ended.contains(s.key)) s.present = false;
-    for (BackendSlot& b : slots.backends)
-        if (b.present && ended.contains(b.service)) b.present = false, b.removed_in = generation;
-    return slots;
+std::unordered_map<ServiceKey, uint32_t, KeyHash> service_slots(const Slots& slots) {
+    std::unordered_map<ServiceKey, uint32_t, KeyHash> all;
+    all.reserve(slots.services.size());
+    for (uint32_t i = 0; i < slots.services.size(); ++i)
+        if (slots.services[i].present) all.emplace(slots.services[i].key, i);
+    return all;
 }
-
-}  // namespace
 
 Result<Tables> plan(const Tables& now, Desired next, const SlotFacts& facts) {
-    std::set<ServiceKey> ended;
-    const std::map<ServiceKey, const Service*> old = lasting(now.desired, next, ended);
-    auto slots = assign(without(now.slots, ended, facts.generation), next, facts);
-    if (!slots) return tl::unexpected(slots.error());
-    const SlotIndex before(now.slots), after(*slots);
-    Tables t{std::move(next), std::move(*slots), {}};
-    for (const Service& s : t.desired.services) {
-        const auto was = old.find(s.key);
-        Service nothing;
-        nothing.key = s.key;
-        nothing.scheduler = s.scheduler;
-        ListState list = was == old.end() ? ListState() : now.lists.at(s.key);
-        if (was == old.end() || *was->second != s)
-            replay(list, was == old.end() ? nothing : *was->second, s, {before, after});
-        t.lists.emplace(s.key, std::move(list));
+    Pairs pairs = pair_up(now.desired.services, next.services);
+    std::vector<ServiceChange> changes;
+    std::vector<std::pair<uint32_t, uint32_t>> kept;
+    for (const uint32_t was : pairs.gone) {
+        const Service& s = now.desired.services[was];
+        changes.push_back({&s, nullptr, false, slots_of(s, *now.lists.at(s.key), now.slots)});
     }
+    for (const auto& [was, is] : pairs.others) {
+        const Service& to = *next.services.handles()[is];
+        if (was == kNone) {
+            changes.push_back({nullptr, &to, false, {}});
+            continue;
+        }
+        const ServiceHandle& from = now.desired.services.handles()[was];
+        if (*from == to)  // made anew, but no other
+            kept.emplace_back(was, is);
+        else
+            changes.push_back({&*from, &to, added_again(*from, to),
+                               slots_of(*from, *now.lists.at(to.key), now.slots)});
+    }
+    auto slots = assign(now.slots, changes, facts);
+    if (!slots) return tl::unexpected(slots.error());
+    Tables t{{}, std::move(*slots), now.lists};
+    for (const ServiceChange& c : changes) {
+        if (c.after == nullptr) {
+            t.lists.erase(c.before->key);
+            continue;
+        }
+        const bool fresh = c.before == nullptr || c.anew;
+        Service nothing;
+        nothing.key = c.after->key;
+        nothing.scheduler = c.after->scheduler;
+        Shared<ListState>& list = t.lists[c.after->key];
+        if (fresh) list = Shared<ListState>();
+        replay(list.edit(), fresh ? nothing : *c.before, *c.after, c);
+    }
+    for (const auto& [was, is] : kept) next.services.set(is, now.desired.services.handles()[was]);
+    t.desired = std::move(next);
     return t;
 }
 
-shm::ServicesDescription compile(const Tables& t) {
-    Lookups none;
-    return compile(t, none);
+Compiled compile_service(const Tables& t, const Service& s, const ListState& list,
+                         uint32_t service_slot, uint32_t number) {
+    Compiled out;
+    const ServiceSlot& slot = t.slots.services[service_slot];
+    const std::vector<uint32_t> slots = slots_of(s, list, t.slots);
+    Members members;
+    members.reserve(slots.size());
+    for (size_t i = 0; i < slots.size(); ++i) {
+        const Destination& d = s.destinations[i];
+        members.emplace(slots[i], &d);
+        out.backends.emplace_back(slots[i],
+                                  backend_record(d, t.slots.backends[slots[i]], slot, number));
+        out.names.push_back(d.name);
+    }
+    out.service = service_description(s, slot, service_slot, list, members);
+    return out;
 }
 
-shm::ServicesDescription compile(const Tables& t, Lookups& kept) {
-    Lookups next;
-    next.reserve(t.desired.services.size());
+shm::BackendRecord absent_record(const Slots& slots, uint32_t number) {
+    const BackendSlot& slot = slots.backends[number];
+    shm::BackendRecord r{};
+    r.address = slot.backend.address;
+    r.port = be16::from_host(slot.backend.port);
+    r.generation = slot.generation;
+    r.base = slot.base;
+    const ServiceSlot service = slot.service_slot < slots.services.size()
+                                    ? slots.services[slot.service_slot]
+                                    : ServiceSlot{};
+    remember(slot, service, r);
+    return r;
+}
+
+shm::ServicesDescription compile(const Tables& t) {
     shm::ServicesDescription d;
     d.timeouts = t.desired.timeouts;
     d.behaviour = t.desired.behaviour;
     d.marks = t.desired.marks;
-    const SlotIndex index(t.slots);
-    for (const BackendSlot& b : t.slots.backends)
-        d.backends.push_back({absent_record(b, t.slots), {}});
+    const auto slots = service_slots(t.slots);
+    for (uint32_t i = 0; i < t.slots.backends.size(); ++i)
+        d.backends.push_back({absent_record(t.slots, i), {}});
     for (const Service& s : t.desired.services) {
-        const uint32_t number = index.of(s.key);
-        const ServiceSlot& slot = t.slots.services[number];
-        Members members;
-        for (const Destination& b : s.destinations) {
-            const uint32_t at = index.of(s.key, b.key);
-            members.emplace(at, &b);
-            d.backends[at] = {
-                backend_record(b, t.slots.backends[at], slot, uint32_t(d.services.size())), b.name};
-        }
-        Lookup& lookup = next[s.key];
-        if (const auto before = kept.find(s.key); before != kept.end())
-            lookup = std::move(before->second);
-        d.services.push_back(
-            service_description(s, slot, number, t.lists.at(s.key), members, lookup));
+        Compiled c = compile_service(t, s, *t.lists.at(s.key), slots.at(s.key),
+                                     uint32_t(d.services.size()));
+        for (size_t i = 0; i < c.backends.size(); ++i)
+            d.backends[c.backends[i].first] = {c.backends[i].second, std::string(c.names[i])};
+        d.services.push_back(std::move(c.service));
     }
-    kept = std::move(next);
     return d;
 }
 
@@ -289,7 +325,7 @@ namespace {
 Service recover_service(const shm::Services& from, const shm::ServiceRecord& r) {
     Service s;
     s.key = {r.address, r.port.host(), r.protocol, r.mark};
-    s.name = from.text(r.name);
+    s.name = from.name(r);
     s.scheduler = r.scheduler;
     s.scheduler_flags = r.scheduler_flags;
     s.persistence_timeout = r.flags & shm::kPersistent ? r.persistence_timeout : 0;
@@ -309,12 +345,12 @@ Result<Tables> recover(const shm::Services& from) {
     t.desired.marks.assign(from.marks.begin(), from.marks.end());
     t.slots = recover_slots(from);
     for (const shm::ServiceRecord& r : from.services) {
-        const uint64_t size = from.header->header.size;
+        const uint64_t size = from.places[r.piece].size();
         if (!shm::inside<Target>(r.targets, size) ||
             !shm::inside<scheduler::Change>(r.changes, size))
             return fail(Errc::layout, "a list of backends lies outside the file");
         Service s = recover_service(from, r);
-        const auto targets = from.section<Target>(r.targets);
+        const auto targets = from.section<Target>(r, r.targets);
         for (auto it = targets.rbegin(); it != targets.rend(); ++it) {
             if (it->backend >= from.backends.size() || !from.backends[it->backend].present)
                 return fail(Errc::layout, "a list of backends names an unused slot");
@@ -322,7 +358,7 @@ Result<Tables> recover(const shm::Services& from) {
             if (t.slots.backends[it->backend].service != s.key)
                 return fail(Errc::layout, "a list of backends names another service's slot");
             s.destinations.push_back({{b.address, b.port.host()},
-                                      std::string(from.text(b.name)),
+                                      std::string(from.name(b)),
                                       uint16_t(b.weight),
                                       b.upper,
                                       b.lower,
@@ -331,7 +367,7 @@ Result<Tables> recover(const shm::Services& from) {
         }
         scheduler::ServiceView view;
         view.targets = targets;
-        view.changes = from.section<scheduler::Change>(r.changes);
+        view.changes = from.section<scheduler::Change>(r, r.changes);
         view.change_seq = r.change_seq;
         view.max_weight = r.max_weight;
         view.gcd = r.gcd;

@@ -6,6 +6,7 @@
 #include <map>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "control/desired.h"
@@ -18,7 +19,7 @@ namespace torii::control {
 struct Tables {
     Desired desired;
     Slots slots;
-    std::map<ServiceKey, scheduler::ListState> lists;
+    std::map<ServiceKey, Shared<scheduler::ListState>> lists;
 };
 
 /// What changes when `next` takes the place of `now`, for the log.
@@ -31,24 +32,28 @@ struct Difference {
 };
 Difference difference(const Desired& now, const Desired& next);
 
-/// The tables for `next`. Each service's list gets the changes as ipvsadm would have made them:
+/// The tables for `next`; those of services that are as they were are handed on. Each service's list gets the changes as ipvsadm would have made them:
 /// removals, then edits, then additions; a service whose scheduler changes is rebound. Errc::full
 /// when there are not enough slots.
 Result<Tables> plan(const Tables& now, Desired next, const SlotFacts&);
 
-/// What was worked out from a service's list. It need not be again for the same state of the list.
-struct Lookup {
-    uint32_t slot_generation = 0;
-    uint64_t change_seq = 0;
-    std::string scheduler;
-    std::vector<uint32_t> table, consistent;
+/// What workers need of one service, and the records of its destinations by slot. `number`: its
+/// place among the services.
+struct Compiled {
+    shm::ServiceDescription service;
+    std::vector<std::pair<uint32_t, shm::BackendRecord>> backends;
+    std::vector<std::string_view> names;  ///< of `backends`, in their order; of `t`
 };
-using Lookups = std::unordered_map<ServiceKey, Lookup, KeyHash>;
+Compiled compile_service(const Tables& t, const Service&, const scheduler::ListState&,
+                         uint32_t service_slot, uint32_t number);
+/// A slot that nobody has now: its connections wait, in case the backend comes back.
+shm::BackendRecord absent_record(const Slots&, uint32_t slot);
+/// The slots of services that are present.
+std::unordered_map<ServiceKey, uint32_t, KeyHash> service_slots(const Slots&);
+/// The slots of the service's destinations, in their order. `list`: its own.
+std::vector<uint32_t> slots_of(const Service&, const scheduler::ListState& list, const Slots&);
 
-/// The description of one generation (generation number 0). `kept` comes from the compilation
-/// before, and becomes that of this one; tables that were never put into force must not leave
-/// anything in it.
-shm::ServicesDescription compile(const Tables&, Lookups& kept);
+/// The description of one generation (generation number 0) that holds everything itself.
 shm::ServicesDescription compile(const Tables&);
 
 /// The tables that a generation was compiled from. Errc::layout when its lists contradict it.

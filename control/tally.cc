@@ -59,6 +59,26 @@ Tally tally(const shm::Counters* c, size_t services, size_t backends) {
     return t;
 }
 
+Usage backend_usage(const shm::Counters* c, uint32_t slot) {
+    Usage u;
+    if (c == nullptr || slot >= c->header().backend_slots) return u;
+    uint64_t references = 0;
+    for (uint32_t w = 0; w < c->workers(); ++w) {
+        const shm::Row& row = c->backends(w)[slot];
+        add(u.counted, row);
+        references += row.active.get() + row.inactive.get() + row.persistent.get();
+    }
+    u.references = int64_t(references);
+    return u;
+}
+
+Usage service_usage(const shm::Counters* c, uint32_t slot) {
+    Usage u;
+    if (c == nullptr || slot >= c->header().service_slots) return u;
+    for (uint32_t w = 0; w < c->workers(); ++w) add(u.counted, c->services(w)[slot]);
+    return u;
+}
+
 shm::CounterBase since(const shm::CounterBase& counted, const shm::CounterBase& base) {
     const auto less = [](uint64_t n, uint64_t from) { return n < from ? n : n - from; };
     return {less(counted.connections, base.connections), less(counted.in_packets, base.in_packets),

@@ -25,6 +25,10 @@ struct Tally {
 /// The first `services` and `backends` rows (as many as there are); null counters give zeros.
 Tally tally(const shm::Counters*, size_t services, size_t backends);
 
+/// One slot alone; zeros where there is none.
+Usage backend_usage(const shm::Counters*, uint32_t slot);
+Usage service_usage(const shm::Counters*, uint32_t slot);
+
 /// What was counted since the base; a base above it (counters made anew) counts as zero.
 shm::CounterBase since(const shm::CounterBase& counted, const shm::CounterBase& base);
 

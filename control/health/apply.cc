@@ -51,6 +51,7 @@ Destination sorry_of(const control::Service& s, const Endpoint& at) {
     return d;
 }
 
+// What follows from `now`, or is still to be told, goes to `out`.
 void apply_to(control::Service& s, const ServiceHealth& h, TimePoint now, Applied& out) {
     const std::vector<bool> up = up_of(s, h);
     uint64_t weight = 0;
@@ -82,20 +83,51 @@ void apply_to(control::Service& s, const ServiceHealth& h, TimePoint now, Applie
 
 }  // namespace
 
-Applied apply_health(Desired desired, const HealthState& state, TimePoint now) {
+namespace {
+
+// True when nothing of it depends on `now` and nothing is to be told.
+bool is_steady(const Applied& out) { return out.changes.empty() && !out.again; }
+
+void take(Applied& all, const Applied& one) {
+    all.changes.insert(all.changes.end(), one.changes.begin(), one.changes.end());
+    if (one.again) all.again = std::min(all.again.value_or(TimePoint::max()), *one.again);
+}
+
+}  // namespace
+
+Applied apply_health(Desired desired, const HealthState& state, TimePoint now,
+                     HealthMemory& memory) {
     Applied out;
-    for (control::Service& s : desired.services) {
-        const auto health = state.services.find(s.key);
-        if (health != state.services.end()) apply_to(s, health->second, now, out);
+    for (size_t i = 0; i < desired.services.size(); ++i) {
+        const control::ServiceHandle s = desired.services.handles()[i];
+        const auto health = state.services.find(s->key);
+        if (health == state.services.end()) continue;
+        if (const auto* known = memory.find(s->key, s, {health->second})) {
+            desired.services.set(i, *known);
+            continue;
+        }
+        Applied one;
+        control::Service next = *s;
+        apply_to(next, *health->second, now, one);
+        const control::ServiceHandle made = next == *s ? s : control::ServiceHandle(std::move(next));
+        if (is_steady(one)) memory.keep(s, {health->second}, made);
+        take(out, one);
+        desired.services.set(i, made);
     }
+    memory.sweep();
     out.desired = std::move(desired);
     return out;
+}
+
+Applied apply_health(Desired desired, const HealthState& state, TimePoint now) {
+    HealthMemory none;
+    return apply_health(std::move(desired), state, now, none);
 }
 
 void remember(HealthState& state, const std::vector<QuorumChange>& changes) {
     for (const QuorumChange& c : changes)
         if (const auto it = state.services.find(c.service); it != state.services.end())
-            it->second.has_quorum = c.has_quorum;
+            it->second.edit().has_quorum = c.has_quorum;
 }
 
 std::map<std::string, bool> quorums(const std::set<std::string>& names, const Desired& desired,
@@ -106,7 +138,7 @@ std::map<std::string, bool> quorums(const std::set<std::string>& names, const De
         if (!names.contains(s.name)) continue;
         const auto health = state.services.find(s.key);
         const bool has = health != state.services.end()
-                             ? health->second.has_quorum
+                             ? health->second->has_quorum
                              : std::ranges::any_of(s.destinations, [](const Destination& d) {
                                    return d.weight > 0;
                                });

@@ -41,7 +41,7 @@ struct ServiceHealth {
 };
 
 struct HealthState {
-    std::map<ServiceKey, ServiceHealth> services;
+    std::map<ServiceKey, control::Shared<ServiceHealth>> services;
     friend bool operator==(const HealthState&, const HealthState&) = default;
 };
 
@@ -57,7 +57,18 @@ struct Applied {
     std::optional<TimePoint> again;  ///< when a slow start goes on
 };
 
+/// The same health, not merely an equal one.
+struct SameHealth {
+    control::Shared<ServiceHealth> health;
+    friend bool operator==(const SameHealth& a, const SameHealth& b) {
+        return a.health.same(b.health);
+    }
+};
+using HealthMemory = control::Remembered<SameHealth>;
+
 /// Servers that `state` does not know are up. `state` is as before; remember() takes the changes.
+/// `memory`: of former calls.
+Applied apply_health(Desired, const HealthState& state, TimePoint now, HealthMemory& memory);
 Applied apply_health(Desired, const HealthState& state, TimePoint now);
 void remember(HealthState&, const std::vector<QuorumChange>&);
 

@@ -28,8 +28,8 @@ bool any_down(const std::vector<Member>& members, const HealthState& state) {
     return std::ranges::any_of(members, [&](const Member& m) {
         const auto service = state.services.find(m.service);
         if (service == state.services.end()) return false;
-        const auto server = service->second.servers.find(m.backend);
-        return server != service->second.servers.end() && !server->second.up;
+        const auto server = service->second->servers.find(m.backend);
+        return server != service->second->servers.end() && !server->second.up;
     });
 }
 
@@ -54,10 +54,11 @@ Plan Ledger::prepare(const config::Config& c, const Before* before) const {
     }
     const std::vector<Known> known = known_of(next);
     for (const auto& [server, checks] : next.of_server)
-        next.state.services[server.first].servers[server.second] = server_of(checks, known);
+        next.state.services[server.first].edit().servers[server.second] = server_of(checks, known);
     for (auto& [key, service] : next.state.services) {
         const auto old = plan_.state.services.find(key);
-        if (old != plan_.state.services.end()) service.has_quorum = old->second.has_quorum;
+        if (old != plan_.state.services.end() && old->second->has_quorum != service->has_quorum)
+            service.edit().has_quorum = old->second->has_quorum;
     }
     return next;
 }
@@ -75,7 +76,7 @@ std::vector<Ledger::Moved> Ledger::take(size_t check, const Known& found) {
     known_[check] = found;
     std::vector<Moved> moved;
     for (const Member& m : plan_.checks[check].members) {
-        ServerHealth& server = plan_.state.services.at(m.service).servers.at(m.backend);
+        ServerHealth& server = plan_.state.services.at(m.service).edit().servers.at(m.backend);
         const bool was = server.up;
         server = server_of(plan_.of_server.at({m.service, m.backend}), known_);
         if (was != server.up) moved.push_back({m, server.up});

@@ -77,7 +77,7 @@ void Monitor::applied(const Applied& a) {
     State& s = *state_;
     s.ledger.remember(a.changes);
     for (const QuorumChange& c : a.changes) {
-        const ServiceHealth& h = s.ledger.plan().state.services.at(c.service);
+        const ServiceHealth& h = *s.ledger.plan().state.services.at(c.service);
         spdlog::log(c.has_quorum ? spdlog::level::info : spdlog::level::warn,
                     "event=quorum state={} virtual={} weight={} needed={} hysteresis={} sorry={}",
                     c.has_quorum ? "gained" : "lost", control::to_string(c.service), c.weight,

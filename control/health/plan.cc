@@ -128,8 +128,8 @@ bool Planner::was_down(const config::Service& s, const config::Backend& b, const
     const auto there = std::ranges::find(all, m.backend, &Destination::key);
     if (there == all.end()) return true;
     const auto h = plan_.state.services.find(m.service);
-    const bool sorry = h != plan_.state.services.end() && h->second.sorry &&
-                       has(*before->second, *h->second.sorry);
+    const bool sorry = h != plan_.state.services.end() && h->second->sorry &&
+                       has(*before->second, *h->second->sorry);
     return there->weight == 0 && s.inhibit_on_failure && b.weight != 0 && !sorry;
 }
 
@@ -160,7 +160,7 @@ std::vector<Settings> Planner::settings_of(const std::vector<Health>& list) {
 
 void Planner::add(const config::Service& s, const config::Virtual& v) {
     const ServiceKey key{v.endpoint.address, v.endpoint.port, v.protocol, v.fwmark};
-    ServiceHealth& h = plan_.state.services[key];
+    ServiceHealth& h = plan_.state.services[key].edit();
     h.inhibit = s.inhibit_on_failure;
     h.quorum = {s.quorum.up, s.quorum.hysteresis};
     h.max_down = s.max_down;
@@ -203,7 +203,8 @@ void Planner::add(const config::Service& s, const config::Virtual& v, const conf
     const uint32_t n = check_of(std::move(target), settings, up);
     plan_.checks[n].members.push_back(member);
     plan_.of_server[{member.service, member.backend}].push_back(n);
-    ServerHealth& server = plan_.state.services[member.service].servers[member.backend];
+    ServerHealth& server =
+        plan_.state.services[member.service].edit().servers[member.backend];
     server.up = server.up && plan_.checks[n].check.up;
 }
 

@@ -49,10 +49,10 @@ api::Health health_view(const Plan& plan, const Board::View& v, TimePoint now) {
     out.absences = v.punctuality.absences;
     out.away_us = uint64_t(v.punctuality.away.count());
     for (const auto& [key, h] : plan.state.services) {
-        if (h.servers.empty()) continue;
+        if (h->servers.empty()) continue;
         uint64_t up = 0;
-        for (const auto& [endpoint, server] : h.servers) up += server.up;
-        out.services.push_back({control::to_string(key), h.has_quorum, up, h.servers.size()});
+        for (const auto& [endpoint, server] : h->servers) up += server.up;
+        out.services.push_back({control::to_string(key), h->has_quorum, up, h->servers.size()});
     }
     return out;
 }

@@ -12,8 +12,6 @@
 namespace torii::io {
 namespace {
 
-using Part = Generation::Part;
-
 constexpr uint32_t kNoStamp = ~0u;  // of the empty generation; a published one is never it
 
 // Connections remember next hops with this number, over restarts too: so it is the generation's.
@@ -23,24 +21,32 @@ uint32_t stamp_of(uint64_t number) {
     return stamp == 0 || stamp == kNoStamp ? 1 : stamp;
 }
 
-Result<std::unique_ptr<stages::View>> view_of(const Part& services, const Part& routes) {
-    const auto s = shm::Services::view(services.bytes());
+using Routes = Generation::Routes;
+
+Result<std::unique_ptr<stages::View>> view_of(const shm::ServicesFile& services,
+                                              const Routes& routes) {
+    const auto s = services.view();
     if (!s) return tl::unexpected(s.error());
     const auto r = shm::Routes::view(routes.bytes());
     if (!r) return tl::unexpected(r.error());
     return stages::View::make(*s, *r, stamp_of(routes.number));
 }
 
+Result<std::shared_ptr<const Routes>> open_routes(const shm::Location& location, uint64_t number) {
+    const std::string path = location.generation("routes", number);
+    auto mapping = shm::Mapping::open(path, shm::Mapping::Access::read_only);
+    if (!mapping) return tl::unexpected(mapping.error());
+    if (auto ok = shm::verify(*mapping, shm::Kind::routes, shm::kRoutesLayout, path, true); !ok)
+        return tl::unexpected(ok.error());
+    auto routes = std::make_shared<Routes>();
+    routes->number = number;
+    routes->mapping = std::move(*mapping);
+    return routes;
+}
+
 }  // namespace
 
-struct Generations::Kind {
-    std::string_view name;
-    shm::Kind kind;
-    uint64_t layout;
-    decltype(&shm::ControlBlock::services_generation) published;
-};
-
-std::span<const std::byte> Part::bytes() const {
+std::span<const std::byte> Routes::bytes() const {
     if (mapping) return {mapping.data(), mapping.size()};
     return built;
 }
@@ -50,24 +56,15 @@ Result<Generation> Generations::empty() {
     if (!services) return tl::unexpected(services.error());
     auto routes = shm::build(shm::RoutesDescription{});
     if (!routes) return tl::unexpected(routes.error());
-    auto s = std::make_shared<Part>(), r = std::make_shared<Part>();
-    s->built = std::move(*services);
+    Generation g;
+    g.services = shm::ServicesFile::of(std::move(*services));
+    auto r = std::make_shared<Routes>();
     r->built = std::move(*routes);
-    auto view = view_of(*s, *r);
+    g.routes = std::move(r);
+    auto view = view_of(g.services, *g.routes);
     if (!view) return tl::unexpected(view.error());
-    return Generation{std::move(s), std::move(r), std::move(*view)};
-}
-
-Result<std::shared_ptr<const Part>> Generations::load(const Kind& kind, uint64_t number) const {
-    const std::string path = location_.generation(kind.name, number);
-    auto mapping = shm::Mapping::open(path, shm::Mapping::Access::read_only);
-    if (!mapping) return tl::unexpected(mapping.error());
-    if (auto ok = shm::verify(*mapping, kind.kind, kind.layout, path, true); !ok)
-        return tl::unexpected(ok.error());
-    auto part = std::make_shared<Part>();
-    part->number = number;
-    part->mapping = std::move(*mapping);
-    return part;
+    g.view = std::move(*view);
+    return g;
 }
 
 void Generations::refuse(uint64_t number, uint64_t& refused, const Error& error,
@@ -77,44 +74,48 @@ void Generations::refuse(uint64_t number, uint64_t& refused, const Error& error,
     complaint = error.message;
 }
 
-std::shared_ptr<const Part> Generations::newer(const Kind& kind,
-                                               const std::shared_ptr<const Part>& current,
-                                               uint64_t& refused, std::string& complaint) {
+// What `load` makes of the number that is published, or nothing when there is none that is new.
+template <class Published, class Load>
+auto Generations::newer(const Published& published, uint64_t current, uint64_t& refused,
+                        std::string& complaint, Load load) {
+    std::optional<std::decay_t<decltype(*load(0))>> none;
     // Between the number and the file another generation may have taken its place: look again.
     for (int tries = 0; tries < 8; ++tries) {
-        const uint64_t number = (control_.*kind.published).load(std::memory_order_acquire);
-        if (number == 0 || number == current->number || number == refused) return current;
-        auto part = load(kind, number);
-        if (part) return *part;
-        if ((control_.*kind.published).load(std::memory_order_acquire) != number) continue;
-        refuse(number, refused, part.error(), complaint);
+        const uint64_t number = published.load(std::memory_order_acquire);
+        if (number == 0 || number == current || number == refused) return none;
+        auto loaded = load(number);
+        if (loaded) return decltype(none)(std::move(*loaded));
+        if (published.load(std::memory_order_acquire) != number) continue;
+        refuse(number, refused, loaded.error(), complaint);
     }
-    return current;
+    return none;
 }
 
 std::optional<Generation> Generations::next(const Generation& current, std::string& complaint) {
-    static constexpr Kind kServices{"services", shm::Kind::services, shm::kServicesLayout,
-                                    &shm::ControlBlock::services_generation};
-    static constexpr Kind kRoutes{"routes", shm::Kind::routes, shm::kRoutesLayout,
-                                  &shm::ControlBlock::routes_generation};
+    auto services = newer(control_.services_generation, current.services.number(),
+                          refused_services_, complaint, [&](uint64_t number) {
+                              return shm::ServicesFile::open(location_, number, &current.services);
+                          });
+    auto routes = newer(control_.routes_generation, current.routes->number, refused_routes_,
+                        complaint, [&](uint64_t number) { return open_routes(location_, number); });
+    if (!services && !routes) return std::nullopt;
     Generation g;
-    g.services = newer(kServices, current.services, refused_services_, complaint);
-    g.routes = newer(kRoutes, current.routes, refused_routes_, complaint);
-    if (g.services == current.services && g.routes == current.routes) return std::nullopt;
-    auto view = view_of(*g.services, *g.routes);
+    g.services = services ? std::move(*services) : current.services;
+    g.routes = routes ? std::move(*routes) : current.routes;
+    auto view = view_of(g.services, *g.routes);
     if (!view) {
         // Whole files with contents that do not fit: the pair is refused.
-        if (g.services != current.services)
-            refuse(g.services->number, refused_services_, view.error(), complaint);
-        if (g.routes != current.routes)
-            refuse(g.routes->number, refused_routes_, view.error(), complaint);
+        if (services) refuse(g.services.number(), refused_services_, view.error(), complaint);
+        if (routes) refuse(g.routes->number, refused_routes_, view.error(), complaint);
         return std::nullopt;
     }
     g.view = std::move(*view);
     return g;
 }
 
+// A piece that the generation in force does not name is named by no later one either.
 void Generations::remove_older(const Generation& current) const {
+    const std::vector<uint64_t> pieces = shm::pieces_of(current.services.bytes());
     std::error_code error;
     for (const auto& file : std::filesystem::directory_iterator(location_.directory, error)) {
         const std::string name = file.path().filename().string();
@@ -124,9 +125,10 @@ void Generations::remove_older(const Generation& current) const {
         uint64_t number = 0;
         const auto end = digits.data() + digits.size();
         if (std::from_chars(digits.data(), end, number).ptr != end) continue;
-        const uint64_t in_force = kind == "services" ? current.services->number
-                                  : kind == "routes" ? current.routes->number
-                                                     : 0;
+        const uint64_t in_force = kind == "services" || kind == "pieces" ? current.services.number()
+                                  : kind == "routes"                     ? current.routes->number
+                                                                         : 0;
+        if (kind == "pieces" && std::ranges::find(pieces, number) != pieces.end()) continue;
         if (number < in_force) std::filesystem::remove(file.path(), error);
     }
 }
@@ -181,18 +183,17 @@ xdp::SteeringSet steering_of(const stages::View& view, std::span<const uint32_t>
 }
 
 xdp::SteeringSet merged(const xdp::SteeringSet& a, const xdp::SteeringSet& b) {
-    xdp::SteeringSet set = a;
-    const auto add = [](auto& to, const auto& from) {
-        to.insert(to.end(), from.begin(), from.end());
-        std::ranges::sort(to);
-        to.erase(std::ranges::unique(to).begin(), to.end());
+    xdp::SteeringSet set;
+    const auto unite = [&](auto list) {
+        std::ranges::set_union(a.*list, b.*list, std::back_inserter(set.*list));
     };
-    add(set.services, b.services);
-    add(set.vips, b.vips);
-    add(set.locals, b.locals);
-    add(set.backends, b.backends);
-    add(set.tunnels, b.tunnels);
+    unite(&xdp::SteeringSet::services);
+    unite(&xdp::SteeringSet::vips);
+    unite(&xdp::SteeringSet::locals);
+    unite(&xdp::SteeringSet::backends);
+    unite(&xdp::SteeringSet::tunnels);
     set.marks = taken_by_either(a.marks, b.marks);
+    set.macs = a.macs;
     return set;
 }
 

@@ -11,6 +11,7 @@
 
 #include "dataplane/shm/control_block.h"
 #include "dataplane/shm/counters.h"
+#include "dataplane/shm/services_file.h"
 #include "dataplane/stages/view.h"
 #include "dataplane/xdp/steering.h"
 
@@ -18,13 +19,14 @@ namespace torii::io {
 
 /// One pair of generations with the memory it lies in. Immutable once made.
 struct Generation {
-    struct Part {  // a mapped file, or the empty generation there is before the first one
+    struct Routes {  // a mapped file, or the empty generation there is before the first one
         uint64_t number = 0;
         shm::Mapping mapping;
         std::vector<std::byte> built;
         std::span<const std::byte> bytes() const;
     };
-    std::shared_ptr<const Part> services, routes;
+    shm::ServicesFile services;
+    std::shared_ptr<const Routes> routes;
     std::unique_ptr<stages::View> view;
 };
 
@@ -44,11 +46,9 @@ public:
     void remove_older(const Generation& current) const;
 
 private:
-    struct Kind;
-    Result<std::shared_ptr<const Generation::Part>> load(const Kind&, uint64_t number) const;
-    std::shared_ptr<const Generation::Part> newer(const Kind&,
-                                                  const std::shared_ptr<const Generation::Part>&,
-                                                  uint64_t& refused, std::string& complaint);
+    template <class Published, class Load>
+    auto newer(const Published& published, uint64_t current, uint64_t& refused,
+               std::string& complaint, Load);
     void refuse(uint64_t number, uint64_t& refused, const Error&, std::string& complaint);
 
     shm::Location location_;
@@ -66,7 +66,8 @@ std::vector<uint32_t> either_of(const std::vector<uint32_t>&, const std::vector<
 /// What the ports take from the kernel for a View: its services, the replies of NAT backends and of
 /// the View's `leavers`, and what stays the host's.
 xdp::SteeringSet steering_of(const stages::View&, std::span<const uint32_t> leavers = {});
-/// Everything that either wants; the host's own addresses of both.
+/// Everything that either wants; the host's own addresses of both. Lists are sorted and without
+/// repetition, as steering_of() makes them.
 xdp::SteeringSet merged(const xdp::SteeringSet&, const xdp::SteeringSet&);
 bool same(const xdp::SteeringSet&, const xdp::SteeringSet&);
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <fstream>
+#include <optional>
 
 #include "dataplane/io/drivers.h"
 #include "dataplane/io/ethdev.h"
@@ -22,7 +23,13 @@ class AfXdpPort : public Port {
 public:
     AfXdpPort(PortFacts facts, bool first) : Port(std::move(facts)), first_(first) {}
     Result<> steer(const xdp::SteeringSet& set) override {
-        return xdp::apply(facts_.interface, set);
+        auto done = steered_ ? xdp::apply(facts_.interface, *steered_, set)
+                             : xdp::apply(facts_.interface, set);
+        if (done)
+            steered_ = set;
+        else
+            steered_.reset();  // nobody knows what is there: next time everything is looked at
+        return done;
     }
     // Devices are stopped, not closed: closing would detach the program, which from now on has no
     // sockets and therefore drops. The sockets go with the process.
@@ -32,6 +39,7 @@ public:
     }
 
 private:
+    std::optional<xdp::SteeringSet> steered_;
     bool first_;  // neither program was attached before this run
 };
 

@@ -128,7 +128,7 @@ Result<> Supervisor::attach() {
         spdlog::error("event=generation_refused message={}", in_quotes(complaint));
     // A services generation that could not be read says nothing about what to steer: the guard of a
     // former run stays as it is.
-    steering_known_ = in_force_.services->number != 0 ||
+    steering_known_ = in_force_.services.number() != 0 ||
                       control().services_generation.load(std::memory_order_acquire) == 0;
     leavers_ = former_leavers_ = leavers(*in_force_.view, counters());
     steering_ = steering_of(*in_force_.view, leavers_);
@@ -231,12 +231,12 @@ Result<> Supervisor::start_workers() {
     for (auto& worker : workers_) worker->start(in_force_.view.get());
     wait_settled();
     shm::ControlBlock& c = control();
-    c.services_in_force.store(in_force_.services->number, std::memory_order_release);
+    c.services_in_force.store(in_force_.services.number(), std::memory_order_release);
     c.routes_in_force.store(in_force_.routes->number, std::memory_order_release);
     c.ready.store(1, std::memory_order_release);
     generations_->remove_older(in_force_);
     spdlog::info("event=forwarding workers={} services_generation={} routes_generation={}",
-                 worker_count(), in_force_.services->number, in_force_.routes->number);
+                 worker_count(), in_force_.services.number(), in_force_.routes->number);
     return {};
 }
 
@@ -272,7 +272,7 @@ void Supervisor::look_for_generation() {
 // Nothing that either generation wants reaches the kernel on the way from one to the other. What
 // the next one removes may get connections until every worker has passed to it.
 void Supervisor::put_in_force(Generation next) {
-    steering_known_ = steering_known_ || next.services->number != 0;
+    steering_known_ = steering_known_ || next.services.number() != 0;
     const auto before = leavers(*next.view, counters());
     steer(merged(steering_, steering_of(*next.view, before)));
     for (auto& worker : workers_) worker->use(next.view.get());
@@ -282,11 +282,11 @@ void Supervisor::put_in_force(Generation next) {
     former_leavers_ = leavers_;
     steer(steering_of(*in_force_.view, leavers_));
     shm::ControlBlock& c = control();
-    c.services_in_force.store(in_force_.services->number, std::memory_order_release);
+    c.services_in_force.store(in_force_.services.number(), std::memory_order_release);
     c.routes_in_force.store(in_force_.routes->number, std::memory_order_release);
     generations_->remove_older(in_force_);
     spdlog::debug("event=in_force services_generation={} routes_generation={}",
-                  in_force_.services->number, in_force_.routes->number);
+                  in_force_.services.number(), in_force_.routes->number);
 }
 
 // Gives the replies of removed backends back to the kernel once their connections have ended, which

@@ -27,9 +27,15 @@ public:
     Section append(const std::vector<T>& v) {
         return append(v.data(), sizeof(T), v.size());
     }
+    template <class T>
+    Section append(std::span<const T> v) {
+        return append(v.data(), sizeof(T), v.size());
+    }
     Section append(std::string_view text) { return append(text.data(), 1, text.size(), 1); }
 
+    void reserve(size_t bytes) { bytes_.reserve(bytes); }
     bool too_large() const { return bytes_.size() > UINT32_MAX; }
+    std::vector<std::byte> finish() { return std::move(bytes_); }
     std::vector<std::byte> finish(const void* header, size_t size) {
         std::memcpy(bytes_.data(), header, size);
         return std::move(bytes_);

@@ -59,6 +59,8 @@ std::string_view to_string(Kind k) {
             return "event rings";
         case Kind::connections:
             return "connection table";
+        case Kind::pieces:
+            return "services piece";
     }
     return "unknown object";
 }

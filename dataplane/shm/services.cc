@@ -13,11 +13,24 @@ tl::unexpected<Error> refuse(std::string why) {
     return fail(Errc::layout, "services generation: " + std::move(why));
 }
 
+// Whether every index of a service's tables names one of its targets.
+bool tables_fit(const Services& s, const ServiceRecord& r) {
+    const auto fits = [&](std::span<const uint32_t> table) {
+        return std::ranges::all_of(
+            table, [&](uint32_t t) { return t == ~0u || t < r.targets.count; });
+    };
+    return fits(s.section<uint32_t>(r, r.table)) && fits(s.section<uint32_t>(r, r.consistent));
+}
+
 // One record's own sections. Element sizes of targets and changes are checked by
 // stages::View::make, which knows the types.
-Result<> check_service(const Services& s, const ServiceRecord& r, size_t i, uint64_t size) {
+Result<> check_service(const Services& s, const ServiceRecord& r, size_t i) {
+    if (r.piece >= s.places.size())
+        return refuse(fmt::format("service {} lies in a piece that is not there", i));
+    const uint64_t size = s.places[r.piece].size();
     if (!inside<uint32_t>(r.table, size) || !inside<uint32_t>(r.consistent, size) ||
-        !inside<char>(r.name, size) || r.targets.offset > size || r.changes.offset > size)
+        !inside<char>(r.name, size) || r.targets.offset > size || r.changes.offset > size ||
+        (r.piece != 0 && !inside<std::byte>(r.part, size)))
         return refuse(fmt::format("service {} refers outside the file", i));
     if (std::find(std::begin(r.scheduler), std::end(r.scheduler), '\0') == std::end(r.scheduler))
         return refuse(fmt::format("service {} has an unterminated scheduler name", i));
@@ -27,12 +40,7 @@ Result<> check_service(const Services& s, const ServiceRecord& r, size_t i, uint
         return refuse(fmt::format("service {} has neither address nor mark", i));
     if (r.address.family() == Family::ipv6 && r.persistence_mask > 128)
         return refuse(fmt::format("service {} has a bad persistence mask", i));
-    for (uint32_t t : s.section<uint32_t>(r.table))
-        if (t != ~0u && t >= r.targets.count)
-            return refuse(fmt::format("service {} has a bad table", i));
-    for (uint32_t t : s.section<uint32_t>(r.consistent))
-        if (t != ~0u && t >= r.targets.count)
-            return refuse(fmt::format("service {} has a bad table", i));
+    if (!tables_fit(s, r)) return refuse(fmt::format("service {} has a bad table", i));
     return {};
 }
 
@@ -51,36 +59,9 @@ Result<> check_indices(const Services& s) {
     return {};
 }
 
-std::string label(const ServiceRecord& r) {
-    if (r.mark != 0) return fmt::format("mark {} {}", r.mark, r.address.is_v4() ? "IPv4" : "IPv6");
-    return fmt::format("{} {}", to_string(r.protocol),
-                       to_string(Endpoint{r.address, r.port.host()}));
-}
-
-// Enters the next service into the index; false when one like it is there.
-bool take_place(std::vector<uint32_t>& index, const std::vector<ServiceRecord>& services,
-                const ServiceRecord& r) {
-    const auto mask = uint32_t(index.size() - 1);
-    uint32_t at = mix(r) & mask;
-    for (; index[at] != ~0u; at = (at + 1) & mask) {
-        const ServiceRecord& other = services[index[at]];
-        if (other.address == r.address && other.port == r.port && other.protocol == r.protocol &&
-            other.mark == r.mark)
-            return false;
-    }
-    index[at] = uint32_t(services.size());
-    return true;
-}
-
-void add_vip(std::vector<Address>& vips, const Address& address) {
-    uint32_t v = mix(address) & uint32_t(vips.size() - 1);
-    while (vips[v] != Address{} && vips[v] != address) v = (v + 1) & uint32_t(vips.size() - 1);
-    vips[v] = address;
-}
-
 }  // namespace
 
-Result<Services> Services::view(std::span<const std::byte> object) {
+Result<Services> Services::view(Bytes object, std::span<const Bytes> pieces) {
     const uint64_t size = object.size();
     if (size < sizeof(ServicesHeader)) return refuse("truncated");
     Services s;
@@ -88,7 +69,7 @@ Result<Services> Services::view(std::span<const std::byte> object) {
     const ServicesHeader& h = *s.header;
     if (!inside<ServiceRecord>(h.services, size) || !inside<BackendRecord>(h.backends, size) ||
         !inside<uint32_t>(h.service_index, size) || !inside<Address>(h.vips, size) ||
-        !inside<MarkRecord>(h.marks, size))
+        !inside<MarkRecord>(h.marks, size) || !inside<uint64_t>(h.pieces, size))
         return refuse("a section lies outside the file");
     if (!is_index_size(h.service_index.count) || !is_index_size(h.vips.count))
         return refuse("bad index size");
@@ -97,69 +78,24 @@ Result<Services> Services::view(std::span<const std::byte> object) {
     s.service_index = s.section<uint32_t>(h.service_index);
     s.vips = s.section<Address>(h.vips);
     s.marks = s.section<MarkRecord>(h.marks);
+    s.pieces = s.section<uint64_t>(h.pieces);
+    if (s.pieces.size() != pieces.size()) return refuse("other pieces than it names");
+    s.places.push_back(object);
+    s.places.insert(s.places.end(), pieces.begin(), pieces.end());
     if (auto ok = check_indices(s); !ok) return tl::unexpected(ok.error());
     for (size_t i = 0; i < s.services.size(); ++i)
-        if (auto ok = check_service(s, s.services[i], i, size); !ok)
+        if (auto ok = check_service(s, s.services[i], i); !ok)
             return tl::unexpected(ok.error());
     for (size_t i = 0; i < s.backends.size(); ++i) {
         const BackendRecord& b = s.backends[i];
         if (!b.present) continue;
         if (b.service >= s.services.size() || b.generation == 0 || uint8_t(b.forward) > 3 ||
-            b.protocol != s.services[b.service].protocol || !inside<char>(b.name, size) ||
+            b.protocol != s.services[b.service].protocol ||
+            !inside<char>(b.name, s.places[s.services[b.service].piece].size()) ||
             uint8_t(b.tunnel.type) > 2 || uint8_t(b.tunnel.checksum) > 2)
             return refuse(fmt::format("backend {} is malformed", i));
     }
     return s;
-}
-
-Result<std::vector<std::byte>> build(const ServicesDescription& d) {
-    Builder out(sizeof(ServicesHeader));
-    ServicesHeader h{};
-    h.generation = d.generation;
-    h.timeouts = d.timeouts;
-    h.behaviour = d.behaviour;
-
-    std::vector<ServiceRecord> services;
-    std::vector<uint32_t> index(index_size(d.services.size()), ~0u);
-    std::vector<Address> vips(index_size(d.services.size()));
-    for (const ServiceDescription& s : d.services) {
-        ServiceRecord r = s.record;
-        if (!take_place(index, services, r))
-            return fail(Errc::exists, fmt::format("service {} is there twice", label(r)));
-        if (r.mark == 0) add_vip(vips, r.address);
-        if (r.mark != 0)
-            h.flags |= kHasMarks;
-        else if (r.port.raw() == 0)
-            h.flags |= kHasPortZero;
-
-        const size_t targets = s.targets.size() / s.target_size;
-        for (uint32_t t : s.table)
-            if (t != ~0u && t >= targets)
-                return fail(Errc::invalid, "a scheduler table refers to no target");
-        r.targets = out.append(s.targets.data(), s.target_size, targets);
-        r.changes = out.append(s.changes.data(), s.change_size, s.changes.size() / s.change_size);
-        r.table = out.append(s.table);
-        r.consistent = out.append(s.consistent);
-        r.name = out.append(s.name);
-        services.push_back(r);
-    }
-    std::vector<BackendRecord> backends;
-    for (const BackendDescription& b : d.backends) {
-        BackendRecord r = b.record;
-        if (r.present && (r.service >= services.size() || r.generation == 0))
-            return fail(Errc::invalid,
-                        fmt::format("backend slot {} is malformed", backends.size()));
-        if (r.present) r.protocol = services[r.service].protocol;
-        r.name = out.append(b.name);
-        backends.push_back(r);
-    }
-    h.services = out.append(services);
-    h.backends = out.append(backends);
-    h.service_index = out.append(index);
-    h.vips = out.append(vips);
-    h.marks = out.append(d.marks);
-    if (out.too_large()) return fail(Errc::full, "the services generation exceeds 4 GiB");
-    return out.finish(&h, sizeof h);
 }
 
 }  // namespace torii::shm

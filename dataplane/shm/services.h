@@ -1,9 +1,12 @@
 #pragma once
 // services.<n>: one immutable generation of virtual services, backends and timeouts.
 //
-// The file is position independent: records with sections (offset, count). build() is a pure
-// function from a description to bytes (used by toriid and by tests); Services::view() checks every
-// offset, index and count once, so that workers may use them unchecked afterwards.
+// The file is position independent: records with sections (offset, count). What belongs to one
+// service alone (its list, tables and names) lies in a piece: a file pieces.<m> that the generation
+// m came with and later ones share, so that a generation costs its records and what has changed.
+// build() is a pure function from a description to bytes (used by toriid and by tests);
+// Services::view() checks every offset, index and count once, so that workers may use them
+// unchecked afterwards. A generation may also hold everything itself.
 // Writer: toriid, before the generation is published. Readers: everybody, read only, any thread.
 
 #include <cstdint>
@@ -92,7 +95,7 @@ struct BackendRecord {
     uint8_t reserved0[3];
     uint32_t reserved1[3];
     CounterBase base;
-    Section name;  ///< char; the server's name in the configuration, or empty
+    Section name;  ///< char, where its service's sections lie; the name in the configuration
     BackendOwner owner;
     uint32_t reserved2[10];
 };
@@ -126,7 +129,9 @@ struct ServiceRecord {
     uint32_t persistence_mask;     ///< IPv4: a mask in host order; IPv6: a prefix length
     uint32_t drain;                ///< seconds a leaving backend's connections live; 0 = for ever
     char pe[16];                   ///< persistence engine, NUL-terminated
-    uint32_t reserved[8];
+    uint32_t piece;    ///< where its sections lie: 0 = in this object, n = in its piece n - 1
+    Section part;      ///< bytes of that piece: everything of this service; piece 0: not used
+    uint32_t reserved[5];
 };
 
 // ServicesHeader::flags: what lookups may leave out.
@@ -144,6 +149,7 @@ struct ServicesHeader {
     Section service_index;  ///< uint32_t, open addressing, power of two; ~0u = empty
     Section vips;           ///< Address, open addressing, power of two; Address{} = empty
     Section marks;          ///< MarkRecord, most specific first
+    Section pieces;         ///< uint64_t: the numbers of the files pieces.<m>, ascending
 };
 
 inline constexpr uint64_t kServicesLayout =
@@ -152,7 +158,8 @@ inline constexpr uint64_t kServicesLayout =
                  offsetof(BackendRecord, generation), offsetof(BackendRecord, base),
                  offsetof(BackendRecord, protocol), offsetof(BackendRecord, owner),
                  offsetof(ServiceRecord, mark), sizeof(Behaviour), sizeof(MarkRecord),
-                 offsetof(ServicesHeader, marks)});
+                 offsetof(ServicesHeader, marks), offsetof(ServicesHeader, pieces),
+                 offsetof(ServiceRecord, piece)});
 
 /// Mixes an address, port and protocol for service_index; and an address for vips.
 inline uint32_t mix(const Address& a, uint16_t raw_port = 0, uint8_t protocol = 0) {
@@ -173,7 +180,9 @@ inline uint32_t mix(const ServiceRecord& r) {
                        : mix(r.address, r.port.raw(), uint8_t(r.protocol));
 }
 
-/// A read-only look at one generation. Copies nothing; valid as long as its Mapping.
+using Bytes = std::span<const std::byte>;
+
+/// A read-only look at one generation. Copies nothing; valid as long as its Mappings.
 struct Services {
     const ServicesHeader* header = nullptr;
     std::span<const ServiceRecord> services;
@@ -181,19 +190,31 @@ struct Services {
     std::span<const uint32_t> service_index;
     std::span<const Address> vips;
     std::span<const MarkRecord> marks;
+    std::span<const uint64_t> pieces;  ///< the numbers of their files
+    std::vector<Bytes> places;         ///< by ServiceRecord::piece
 
-    /// Checks everything; Errc::layout names what is wrong.
-    static Result<Services> view(std::span<const std::byte> object);
+    /// Checks everything; Errc::layout names what is wrong. `pieces` are the whole files that the
+    /// header names, in its order.
+    static Result<Services> view(Bytes object, std::span<const Bytes> pieces = {});
 
+    /// A section of this object itself.
     template <class T>
     std::span<const T> section(const Section& s) const {
         return {reinterpret_cast<const T*>(reinterpret_cast<const std::byte*>(header) + s.offset),
                 s.count};
     }
-    std::string_view text(const Section& s) const {
-        const auto t = section<char>(s);
+    /// A section of one service.
+    template <class T>
+    std::span<const T> section(const ServiceRecord& of, const Section& s) const {
+        return {reinterpret_cast<const T*>(places[of.piece].data() + s.offset), s.count};
+    }
+    std::string_view text(const ServiceRecord& of, const Section& s) const {
+        const auto t = section<char>(of, s);
         return {t.data(), t.size()};
     }
+    std::string_view name(const ServiceRecord& s) const { return text(s, s.name); }
+    /// Of a backend that is present.
+    std::string_view name(const BackendRecord& b) const { return text(services[b.service], b.name); }
     const ServiceRecord* find(const Address& a, be16 port, Protocol p) const {
         const uint32_t mask = uint32_t(service_index.size()) - 1;
         for (uint32_t i = mix(a, port.raw(), uint8_t(p)) & mask;; i = (i + 1) & mask) {
@@ -250,5 +271,34 @@ struct ServicesDescription {
 /// (write_immutable stamps it; tests call stamp_buffer). Fails when an index is out of range, a
 /// service is there twice, or the result exceeds 4 GiB.
 Result<std::vector<std::byte>> build(const ServicesDescription&);
+
+/// What belongs to one service alone. Sections count from the start of `bytes`; `names` are those
+/// of its backends, in the order they were given.
+struct Part {
+    ServiceRecord record;
+    std::vector<Section> names;
+    std::vector<std::byte> bytes;
+};
+/// Fails when a table refers to no target.
+Result<Part> part_of(const ServiceDescription&, std::span<const std::string_view> names);
+/// Where a part may begin in a piece.
+inline constexpr size_t kPartAlignment = 64;
+/// The section `offset` bytes further on; an empty one stays.
+constexpr Section moved(Section s, uint32_t offset) {
+    return s.count == 0 ? s : Section{s.offset + offset, s.count};
+}
+void move_sections(ServiceRecord&, uint32_t offset);
+
+/// A generation whose services lie in pieces.
+struct ServicesRoot {
+    Timeouts timeouts;
+    Behaviour behaviour;
+    std::span<const MarkRecord> marks;
+    std::span<const ServiceRecord> services;
+    std::span<const BackendRecord> backends;  ///< index = slot
+    std::span<const uint64_t> pieces;
+};
+/// As build() above. Pieces have an ObjectHeader of kind Kind::pieces and layout kServicesLayout.
+Result<std::vector<std::byte>> build(const ServicesRoot&);
 
 }  // namespace torii::shm

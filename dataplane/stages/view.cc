@@ -16,7 +16,8 @@ tl::unexpected<Error> refuse(std::string why) {
 // Services::view() has checked all but these two sections, whose types it does not know. An object
 // that was never stamped (a test's) does not know its size and is trusted.
 bool fits(const shm::Services& s, const shm::ServiceRecord& r) {
-    const uint64_t size = s.header->header.size ? s.header->header.size : UINT64_MAX;
+    const bool whole = r.piece != 0 || s.header->header.size != 0;
+    const uint64_t size = whole ? s.places[r.piece].size() : UINT64_MAX;
     return shm::inside<scheduler::Target>(r.targets, size) &&
            shm::inside<scheduler::Change>(r.changes, size);
 }
@@ -27,9 +28,9 @@ Result<ServiceRuntime> runtime_of(const shm::Services& s, const shm::ServiceReco
     if (!out.scheduler)
         return refuse(fmt::format("service {} has an unknown scheduler '{}'", i, r.scheduler));
     if (!fits(s, r)) return refuse(fmt::format("service {} has a bad list", i));
-    out.view.targets = s.section<scheduler::Target>(r.targets);
-    out.view.changes = s.section<scheduler::Change>(r.changes);
-    out.view.table = s.section<uint32_t>(r.table);
+    out.view.targets = s.section<scheduler::Target>(r, r.targets);
+    out.view.changes = s.section<scheduler::Change>(r, r.changes);
+    out.view.table = s.section<uint32_t>(r, r.table);
     out.view.change_seq = r.change_seq;
     out.view.max_weight = r.max_weight;
     out.view.gcd = r.gcd;
@@ -38,7 +39,7 @@ Result<ServiceRuntime> runtime_of(const shm::Services& s, const shm::ServiceReco
     out.view.lblcr_expiration = s.header->behaviour.lblcr_expiration;
     if (!scheduler::well_formed(*out.scheduler, out.view))
         return refuse(fmt::format("service {} has weights or a table that do not fit its list", i));
-    out.consistent = s.section<uint32_t>(r.consistent);
+    out.consistent = s.section<uint32_t>(r, r.consistent);
     for (const scheduler::Target& t : out.view.targets)
         if (t.backend >= s.backends.size() || !s.backends[t.backend].present ||
             s.backends[t.backend].service != i)

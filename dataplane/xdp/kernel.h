@@ -82,6 +82,7 @@ struct Keys {
 Keys keys_of(const SteeringSet& set);
 
 Result<> add_keys(const MapSet& maps, const Keys& keys);
+Result<> remove_keys(const MapSet& maps, const Keys& keys);
 /// Removes what is in the maps and not in `keys`.
 Result<> remove_others(const MapSet& maps, const Keys& keys);
 

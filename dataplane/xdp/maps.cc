@@ -82,7 +82,15 @@ Result<> add(const Fd& map, const std::vector<Key>& keys, const char* name) {
 }
 
 template <class Key>
-Result<> remove(const Fd& map, const std::vector<Key>& keys, const char* name) {
+Result<> erase(const Fd& map, const std::vector<Key>& keys, const char* name) {
+    for (const Key& k : keys)
+        if (bpf_map_delete_elem(map.get(), &k) != 0 && errno != ENOENT)
+            return fail_errno(fmt::format("map {}", name), errno);
+    return {};
+}
+
+template <class Key>
+Result<> remove_but(const Fd& map, const std::vector<Key>& keys, const char* name) {
     std::vector<Key> stale;
     Key k{};
     const void* previous = nullptr;
@@ -91,10 +99,20 @@ Result<> remove(const Fd& map, const std::vector<Key>& keys, const char* name) {
         previous = &k;
     }
     if (errno != ENOENT) return fail_errno(fmt::format("map {}", name), errno);
-    for (const Key& s : stale)
-        if (bpf_map_delete_elem(map.get(), &s) != 0 && errno != ENOENT)
-            return fail_errno(fmt::format("map {}", name), errno);
-    return {};
+    return erase(map, stale, name);
+}
+
+// Services first, which puts them out of force; the host's own addresses last.
+template <class Remove>
+Result<> in_order_of_removal(const MapSet& maps, const Keys& keys, Remove remove) {
+    if (auto r = remove(maps.services, keys.services, "services"); !r) return r;
+    if (auto r = remove(maps.vips, keys.vips, "vips"); !r) return r;
+    if (auto r = remove(maps.marks, keys.marks, "marks"); !r) return r;
+    if (auto r = remove(maps.tunnels, keys.tunnels, "tunnels"); !r) return r;
+    if (auto r = remove(maps.backends, keys.backends, "backends"); !r) return r;
+    if (auto r = remove(maps.backend_addrs, keys.backend_addrs, "backend_addrs"); !r) return r;
+    if (auto r = remove(maps.macs, keys.macs, "macs"); !r) return r;
+    return remove(maps.locals, keys.locals, "locals");
 }
 
 struct MapRow {
@@ -197,15 +215,16 @@ Result<> add_keys(const MapSet& maps, const Keys& keys) {
     return add(maps.vips, keys.vips, "vips");
 }
 
+Result<> remove_keys(const MapSet& maps, const Keys& keys) {
+    return in_order_of_removal(maps, keys, [](const Fd& map, const auto& k, const char* name) {
+        return erase(map, k, name);
+    });
+}
+
 Result<> remove_others(const MapSet& maps, const Keys& keys) {
-    if (auto r = remove(maps.services, keys.services, "services"); !r) return r;
-    if (auto r = remove(maps.vips, keys.vips, "vips"); !r) return r;
-    if (auto r = remove(maps.marks, keys.marks, "marks"); !r) return r;
-    if (auto r = remove(maps.tunnels, keys.tunnels, "tunnels"); !r) return r;
-    if (auto r = remove(maps.backends, keys.backends, "backends"); !r) return r;
-    if (auto r = remove(maps.backend_addrs, keys.backend_addrs, "backend_addrs"); !r) return r;
-    if (auto r = remove(maps.macs, keys.macs, "macs"); !r) return r;
-    return remove(maps.locals, keys.locals, "locals");
+    return in_order_of_removal(maps, keys, [](const Fd& map, const auto& k, const char* name) {
+        return remove_but(map, k, name);
+    });
 }
 
 }  // namespace torii::xdp

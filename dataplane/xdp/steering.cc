@@ -3,7 +3,10 @@
 #include <fmt/format.h>
 #include <linux/if_link.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstring>
+#include <iterator>
 #include <optional>
 
 #include "dataplane/xdp/kernel.h"
@@ -162,27 +165,81 @@ Result<> install_xdp(int index, const SteeringSet& set) {
     return {};
 }
 
-Result<> apply_to(int index, const SteeringSet& set) {
+/// What is attached to an interface and is ours.
+struct AttachedMaps {
+    Program xdp;
+    std::vector<MapSet> maps;
+};
+
+Result<AttachedMaps> attached_maps(int index) {
     auto xdp = find_xdp(index);
     if (!xdp) return tl::unexpected(xdp.error());
     auto tc = find_guard(index);
     if (!tc) return tl::unexpected(tc.error());
-    std::vector<MapSet> attached_maps;
+    AttachedMaps all{xdp->program, {}};
     for (const Found* f : {&*xdp, &*tc}) {
         if (f->program.owner != Owner::ours) continue;
         auto maps = maps_of(f->fd.get());
         if (!maps) return tl::unexpected(maps.error());
-        attached_maps.push_back(std::move(*maps));
+        all.maps.push_back(std::move(*maps));
     }
-    const Keys keys = keys_of(set);
-    for (const MapSet& m : attached_maps)
-        if (auto r = add_keys(m, keys); !r) return r;
-    for (const MapSet& m : attached_maps)
-        if (auto r = remove_others(m, keys); !r) return r;
-    if (xdp->program.owner == Owner::foreign) return foreign("XDP program", xdp->program);
-    if (attached_maps.empty())
+    return all;
+}
+
+// Every addition in all, then every removal.
+template <class Remove>
+Result<> bring(int index, const Keys& added, Remove remove) {
+    const auto all = attached_maps(index);
+    if (!all) return tl::unexpected(all.error());
+    for (const MapSet& m : all->maps)
+        if (auto r = add_keys(m, added); !r) return r;
+    for (const MapSet& m : all->maps)
+        if (auto r = remove(m); !r) return r;
+    if (all->xdp.owner == Owner::foreign) return foreign("XDP program", all->xdp);
+    if (all->maps.empty())
         return fail(Errc::not_found, "neither torii_xdp nor torii_guard is attached");
     return {};
+}
+
+Result<> apply_to(int index, const SteeringSet& set) {
+    const Keys keys = keys_of(set);
+    return bring(index, keys, [&](const MapSet& m) { return remove_others(m, keys); });
+}
+
+/// What `a` has and `b` has not.
+SteeringSet without(const SteeringSet& a, const SteeringSet& b) {
+    SteeringSet out;
+    const auto differ = [&](auto list) {
+        std::ranges::set_difference(a.*list, b.*list, std::back_inserter(out.*list));
+    };
+    differ(&SteeringSet::services);
+    differ(&SteeringSet::vips);
+    differ(&SteeringSet::locals);
+    differ(&SteeringSet::backends);
+    differ(&SteeringSet::marks);
+    differ(&SteeringSet::tunnels);
+    return out;
+}
+
+Result<> change(int index, const SteeringSet& from, const SteeringSet& to) {
+    SteeringSet gone = without(from, to);
+    // A block that is only marked otherwise stays, and so does an address behind another port.
+    std::erase_if(gone.marks, [&](const MarkedBlock& block) {
+        const auto it = std::ranges::lower_bound(to.marks, block.destination, {},
+                                                 &MarkedBlock::destination);
+        return it != to.marks.end() && it->destination == block.destination;
+    });
+    Keys stale = keys_of(gone);
+    stale.macs.clear();
+    std::erase_if(stale.backend_addrs, [&](const torii_address_key& key) {
+        Address a;
+        std::memcpy(a.bytes.data(), key.bytes, sizeof(key.bytes));
+        const auto it = std::ranges::lower_bound(to.backends, a, {}, &ServiceKey::address);
+        return it != to.backends.end() && it->address == a;
+    });
+    Keys added = keys_of(without(to, from));
+    added.macs.clear();
+    return bring(index, added, [&](const MapSet& m) { return remove_keys(m, stale); });
 }
 
 Result<> bind_to(int index, std::span<const int> sockets) {
@@ -229,6 +286,11 @@ Result<> guard(std::string_view interface, const SteeringSet& set) {
 
 Result<> apply(std::string_view interface, const SteeringSet& set) {
     return on(interface, [&](int index) { return apply_to(index, set); });
+}
+
+Result<> apply(std::string_view interface, const SteeringSet& from, const SteeringSet& to) {
+    if (from.macs != to.macs) return apply(interface, to);
+    return on(interface, [&](int index) { return change(index, from, to); });
 }
 
 Result<> attach_xdp(std::string_view interface, const SteeringSet& set) {

@@ -93,6 +93,10 @@ Result<> guard(std::string_view interface, const SteeringSet& set);
 /// reported (exists) after the guard was brought up to date.
 Result<> apply(std::string_view interface, const SteeringSet& set);
 
+/// The same where the maps are known to be at `from`, as the last apply() left them: costs what
+/// differs. Lists of both are sorted and without repetition.
+Result<> apply(std::string_view interface, const SteeringSet& from, const SteeringSet& to);
+
 /// Loads torii_xdp, fills its maps and attaches it. For what does not use net_af_xdp, which
 /// attaches the program itself. Without a socket in xsks_map, packets of `set` are dropped.
 Result<> attach_xdp(std::string_view interface, const SteeringSet& set);

@@ -205,12 +205,12 @@ TEST(Edits, TheFileWinsWhereItSaysSomethingNew) {
     b.run("edit_server 10.0.0.1:80 10.0.1.2:80 8");
     b.run("add_server 10.0.0.1:80 10.0.1.3:80 3");
     b.run("add_service mark7");
-    b.desired.services[0].destinations[0].weight = 5;  // the file now says so
-    b.desired.services[0].name = "www";                // which is nothing to LVS
+    b.desired.services.edit(0).destinations[0].weight = 5;  // the file now says so
+    b.desired.services.edit(0).name = "www";           // which is nothing to LVS
     b.edits = keep_beside(b.desired, b.edits);
     EXPECT_EQ(b.servers(), "10.0.1.1:80=5 10.0.1.2:80=8 10.0.1.3:80=3 ");
     EXPECT_EQ(b.running().services.size(), 2u);
-    b.desired.services.clear();
+    b.desired.services = {};
     b.edits = keep_beside(b.desired, b.edits);
     EXPECT_EQ(b.running().services.size(), 1u);  // mark 7
     EXPECT_EQ(b.edits.services.size(), 1u);
@@ -221,7 +221,7 @@ TEST(Edits, ADeletedServiceComesBackWhenTheFileChangesIt) {
     b.run("delete_service 10.0.0.1:80");
     b.edits = keep_beside(b.desired, b.edits);
     EXPECT_EQ(b.servers(), "none");
-    b.desired.services[0].scheduler = "wrr";
+    b.desired.services.edit(0).scheduler = "wrr";
     b.edits = keep_beside(b.desired, b.edits);
     EXPECT_EQ(b.servers(), "10.0.1.1:80=1 10.0.1.2:80=2 ");
 }
@@ -332,7 +332,7 @@ TEST_F(EditFiles, RuntimeKeepsEditsOverARestart) {
     ASSERT_TRUE(r.configure(file(), apply));
     EXPECT_EQ(in_force.services[0].destinations[1].weight, 6);
     Desired other = file();
-    other.services[0].destinations[1].weight = 3;
+    other.services.edit(0).destinations[1].weight = 3;
     EXPECT_EQ(*r.configure(other, apply), 1u);
     EXPECT_EQ(in_force.services[0].destinations[1].weight, 3);
 }

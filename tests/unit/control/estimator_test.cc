@@ -9,7 +9,7 @@ namespace {
 TEST(Estimator, MovesAQuarterOfTheWayEveryTwoSeconds) {
     Slots slots;
     slots.services.resize(1);
-    slots.services[0].generation = 1;
+    slots.services.edit(0).generation = 1;
     Estimator e;
     std::vector<Usage> services(1);
     const auto tick = [&](uint64_t packets, uint64_t bytes) {
@@ -33,14 +33,14 @@ TEST(Estimator, MovesAQuarterOfTheWayEveryTwoSeconds) {
 TEST(Estimator, ASlotsFormerOwnerDoesNotCount) {
     Slots slots;
     slots.backends.resize(1);
-    slots.backends[0].generation = 1;
+    slots.backends.edit(0).generation = 1;
     Estimator e;
     std::vector<Usage> backends(1);
     backends[0].counted.connections = 1000;
     e.tick({}, backends, slots);
     EXPECT_EQ(e.backend(0).connections, 125u);
-    slots.backends[0].generation = 2;
-    slots.backends[0].base.connections = 1000;
+    slots.backends.edit(0).generation = 2;
+    slots.backends.edit(0).base.connections = 1000;
     e.tick({}, backends, slots);
     EXPECT_EQ(e.backend(0).connections, 0u);
     EXPECT_EQ(e.backend(7), api::Rates{});

@@ -76,7 +76,7 @@ TEST(Desired, EachVirtualIsAServiceWithTheBackendsItCanUse) {
 
 TEST(Tables, BackendsOfAFileAreAddedInItsOrderSoTheLastIsTheHead) {
     const Tables t = must(plan({}, desired(config_of(kFile)), {.generation = 1}));
-    const auto targets = t.lists.at(t.desired.services[0].key).targets();
+    const auto targets = t.lists.at(t.desired.services[0].key)->targets();
     ASSERT_EQ(targets.size(), 2u);
     EXPECT_EQ(t.slots.backends[targets[0].backend].backend, *parse_endpoint("10.0.0.2:80"));
     EXPECT_EQ(targets[0].weight, 2u);
@@ -86,9 +86,11 @@ TEST(Tables, ARestartRecoversEverythingAndChangesNothing) {
     Tables t = must(plan({}, desired(config_of(kFile)), {.generation = 1}));
     std::vector<Usage> used(8);
     used[1].references = 1;
-    const SlotFacts later{.generation = 2, .in_force = 1, .backends = used};
+    const auto usage = [&](uint32_t i) { return i < used.size() ? used[i] : Usage{}; };
+    const SlotFacts later{.generation = 2, .in_force = 1, .backend = usage};
     Desired less = t.desired;
-    less.services[0].destinations.erase(less.services[0].destinations.begin() + 1);
+    auto& www = less.services.edit(0).destinations;
+    www.erase(www.begin() + 1);
     t = must(plan(t, less, later));
 
     const Tables again = reread(t);
@@ -97,7 +99,7 @@ TEST(Tables, ARestartRecoversEverythingAndChangesNothing) {
     const auto before = shm::build(compile(t));
     EXPECT_EQ(*shm::build(compile(again)), *before);
     // The same file once more is the same generation, byte for byte.
-    const SlotFacts third{.generation = 3, .in_force = 2, .backends = used};
+    const SlotFacts third{.generation = 3, .in_force = 2, .backend = usage};
     EXPECT_EQ(*shm::build(compile(must(plan(again, less, third)))), *before);
     // And what was removed comes back to its connections also over the restart.
     const Tables back = must(plan(again, desired(config_of(kFile)), third));
@@ -127,32 +129,32 @@ TEST(Tables, WhatWasRemovedKeepsProtocolAndForwardAlsoOverTheRestart) {
 TEST(Tables, AReloadIsRemovalsThenEditsThenAdditions) {
     Tables t = must(plan({}, desired(config_of(kFile)), {.generation = 1}));
     Desired next = t.desired;
-    auto& list = next.services[2].destinations;  // web2, web1
+    auto& list = next.services.edit(2).destinations;  // web2, web1
     const ServiceKey key = next.services[2].key;
     Destination fresh = list[0];
     fresh.key = *parse_endpoint("10.0.0.9:53");
     list[1].weight = 7;
     list.erase(list.begin());
     list.insert(list.begin(), fresh);
-    const uint64_t seq = t.lists.at(key).change_seq();
+    const uint64_t seq = t.lists.at(key)->change_seq();
     t = must(plan(t, next, {.generation = 2}));
-    ASSERT_EQ(t.lists.at(key).change_seq(), seq + 3);
-    const auto changes = t.lists.at(key).changes();
+    ASSERT_EQ(t.lists.at(key)->change_seq(), seq + 3);
+    const auto changes = t.lists.at(key)->changes();
     EXPECT_EQ(changes[changes.size() - 3].kind, ChangeKind::remove);
     EXPECT_EQ(changes[changes.size() - 2].kind, ChangeKind::edit);
     EXPECT_EQ(changes[changes.size() - 1].kind, ChangeKind::add);
     // Services that nobody touched have no new change.
-    EXPECT_EQ(t.lists.at(next.services[0].key).change_seq(), 2u);
+    EXPECT_EQ(t.lists.at(next.services[0].key)->change_seq(), 2u);
 }
 
 TEST(Tables, AnotherSchedulerRebindsAndAThresholdAloneIsAnEdit) {
     Tables t = must(plan({}, desired(config_of(kFile)), {.generation = 1}));
     Desired next = t.desired;
-    next.services[2].scheduler = "wrr";
-    next.services[0].destinations[0].upper = 4;
+    next.services.edit(2).scheduler = "wrr";
+    next.services.edit(0).destinations[0].upper = 4;
     t = must(plan(t, next, {.generation = 2}));
-    EXPECT_EQ(t.lists.at(next.services[2].key).changes().back().kind, ChangeKind::rebind);
-    EXPECT_EQ(t.lists.at(next.services[0].key).changes().back().kind, ChangeKind::edit);
+    EXPECT_EQ(t.lists.at(next.services[2].key)->changes().back().kind, ChangeKind::rebind);
+    EXPECT_EQ(t.lists.at(next.services[0].key)->changes().back().kind, ChangeKind::edit);
 }
 
 TEST(Tables, AServiceRemovedAndAddedStartsAnew) {
@@ -161,7 +163,7 @@ TEST(Tables, AServiceRemovedAndAddedStartsAnew) {
     t = must(plan(t, {}, {.generation = 2}));
     EXPECT_TRUE(t.lists.empty());
     t = must(plan(t, all, {.generation = 3, .in_force = 2}));
-    EXPECT_EQ(t.lists.at(all.services[2].key).change_seq(), 2u);
+    EXPECT_EQ(t.lists.at(all.services[2].key)->change_seq(), 2u);
 }
 
 TEST(Tables, CompileFillsWhatWorkersNeed) {
@@ -179,9 +181,9 @@ TEST(Tables, CompileFillsWhatWorkersNeed) {
     const shm::ServiceRecord* s =
         view->find(*parse_address("192.0.2.1"), be16::from_host(53), Protocol::udp);
     ASSERT_NE(s, nullptr);
-    EXPECT_EQ(view->text(s->name), "direct");
+    EXPECT_EQ(view->name(*s), "direct");
     const Target head = view->section<Target>(s->targets)[0];
-    EXPECT_EQ(view->text(view->backends[head.backend].name), "web1");
+    EXPECT_EQ(view->name(view->backends[head.backend]), "web1");
     EXPECT_EQ(view->backends[head.backend].port.host(), 53);
 }
 
@@ -271,7 +273,7 @@ TEST(Tables, TwoMarksAndAnAddressAreThreeServices) {
     const Tables t = must(plan({}, d, {.generation = 1}));
     EXPECT_EQ(reread(t).slots, t.slots);
     EXPECT_NE(t.slots.backends[0].service, t.slots.backends[1].service);
-    d.services[1].key = d.services[0].key;
+    d.services.edit(1).key = d.services[0].key;
     EXPECT_FALSE(shm::build(compile(must(plan({}, d, {.generation = 1})))));
 }
 
@@ -280,10 +282,10 @@ TEST(Difference, CountsWhatALogShallSay) {
     EXPECT_FALSE(difference(a, a).any());
     Desired b = a;
     b.services.pop_back();
-    b.services[0].destinations[0].weight = 9;
-    b.services[0].scheduler = "dh";
+    b.services.edit(0).destinations[0].weight = 9;
+    b.services.edit(0).scheduler = "dh";
     b.timeouts.udp = 1;
-    b.services[1].persistence_timeout = 9;
+    b.services.edit(1).persistence_timeout = 9;
     b.behaviour.conn_reuse_mode = 0;
     const Difference d = difference(a, b);
     EXPECT_EQ(d.services_removed, 1u);

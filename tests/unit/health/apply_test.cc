@@ -50,7 +50,7 @@ protected:
         state = make_plan(config, nullptr).state;
     }
     void set(int n, bool up, TimePoint changed = kNow - seconds(100)) {
-        state.services.at(kWww).servers.at(server(n)) = {up, changed, {}};
+        state.services.at(kWww).edit().servers.at(server(n)) = {up, changed, {}};
     }
     std::string apply(TimePoint now = kNow) {
         Applied a = apply_health(desired(config), state, now);
@@ -123,7 +123,7 @@ TEST_F(Apply, ABrokenCheckerCannotEmptyAServiceWithMaxDown) {
 
 TEST_F(Apply, ScriptsSayWeights) {
     use("  health: {type: script, script: {command: /bin/check, weight_from_exit: true}}\n");
-    state.services.at(kWww).servers.at(server(3)).said = {40};
+    state.services.at(kWww).edit().servers.at(server(3)).said = {40};
     EXPECT_EQ(apply(), "10.0.0.1=1 10.0.0.2=2 10.0.0.3=40");
 }
 
@@ -143,7 +143,7 @@ TEST_F(Apply, ServersThatChecksDoNotKnowAreUp) {
     Destination added;
     added.key = server(7);
     added.weight = 5;
-    d.services[0].destinations.push_back(added);
+    d.services.edit(0).destinations.push_back(added);
     for (int n = 1; n <= 3; ++n) set(n, false);
     EXPECT_EQ(table(apply_health(d, state, kNow).desired), "10.0.0.7=5");
 }
@@ -156,13 +156,13 @@ TEST_F(Apply, AnyCourseEndsWhereComputingAfreshDoes) {
         "10.0.0.9}\n");
     for (int n = 0; n < 500; ++n) {
         set(int(1 + dice() % 3), dice() % 2);
-        const bool had = state.services.at(kWww).has_quorum;
+        const bool had = state.services.at(kWww)->has_quorum;
         const std::string now = apply();
         ASSERT_NE(now, "");
         HealthState fresh = make_plan(config, nullptr).state;
-        fresh.services.at(kWww).has_quorum = had;
-        for (const auto& [key, s] : state.services.at(kWww).servers)
-            fresh.services.at(kWww).servers.at(key) = s;
+        fresh.services.at(kWww).edit().has_quorum = had;
+        for (const auto& [key, s] : state.services.at(kWww)->servers)
+            fresh.services.at(kWww).edit().servers.at(key) = s;
         ASSERT_EQ(table(apply_health(desired(config), fresh, kNow).desired), now);
         ASSERT_EQ(now, apply());  // and applying it again changes nothing
     }
@@ -248,8 +248,8 @@ TEST_F(Apply, AServiceHasItsQuorumWhenAllItsVirtualsHave) {
     EXPECT_EQ(told(), (Told{{"www", true}, {"gone", false}}));
     config.services[0].virtuals.push_back(config.services[0].virtuals[0]);
     config.services[0].virtuals[1].endpoint.port = 81;
-    state.services[ServiceKey{kWww.address, 81, Protocol::tcp, 0}].has_quorum = false;
-    state.services.at(ServiceKey{kWww.address, 81, Protocol::tcp, 0}).quorum = {100, 0};
+    state.services[ServiceKey{kWww.address, 81, Protocol::tcp, 0}].edit().has_quorum = false;
+    state.services.at(ServiceKey{kWww.address, 81, Protocol::tcp, 0}).edit().quorum = {100, 0};
     EXPECT_EQ(told(), (Told{{"www", false}, {"gone", false}})) << "one of two";
     state.services.clear();
     EXPECT_EQ(told(), (Told{{"www", true}, {"gone", false}})) << "nobody watches it";
@@ -258,12 +258,12 @@ TEST_F(Apply, AServiceHasItsQuorumWhenAllItsVirtualsHave) {
 TEST(Plan, AServerThatTheTablesLackedBeginsDown) {
     const auto config = load("  health: {type: tcp}\n");
     Desired before = desired(config);
-    before.services[0].destinations.erase(before.services[0].destinations.begin());
-    before.services[0].destinations[0].weight = 0;
+    before.services.edit(0).destinations.erase(before.services[0].destinations.begin());
+    before.services.edit(0).destinations[0].weight = 0;
     const auto ups = [&](const std::string& keys, const control::Manual& held) {
         const Before known{before, held};
         const Plan plan = make_plan(load("  health: {type: tcp}\n" + keys), &known);
-        std::string up = plan.state.services.at(kWww).has_quorum ? "Q" : "-";
+        std::string up = plan.state.services.at(kWww)->has_quorum ? "Q" : "-";
         for (const PlannedCheck& p : plan.checks) up += p.check.up ? 'U' : 'D';
         return up;
     };
@@ -272,7 +272,7 @@ TEST(Plan, AServerThatTheTablesLackedBeginsDown) {
     EXPECT_EQ(ups("", {{{"web1", ""}, control::ManualState::down}}), "QUUU");
     EXPECT_EQ(ups("  quorum: {up: 4}\n", {}), "-DUU");
     EXPECT_EQ(ups("  quorum: {up: 4}\n  sorry_server: {address: 10.0.0.9}\n", {}), "QDUU");
-    before.services[0].destinations[1].key = *parse_endpoint("10.0.0.9:80");
+    before.services.edit(0).destinations[1].key = *parse_endpoint("10.0.0.9:80");
     EXPECT_EQ(ups("  quorum: {up: 4}\n  sorry_server: {address: 10.0.0.9}\n", {}), "-DUD");
     EXPECT_EQ(ups("  quorum: {up: 4}\n  sorry_server: {address: 10.0.0.9}\n  "
                   "inhibit_on_failure: true\n",
@@ -280,7 +280,7 @@ TEST(Plan, AServerThatTheTablesLackedBeginsDown) {
               "-DUD");
     const Plan down = make_plan(load("  health: {type: tcp}\n  start_down: true\n"), nullptr);
     EXPECT_FALSE(down.checks[0].check.up);
-    EXPECT_FALSE(down.state.services.at(kWww).has_quorum);
+    EXPECT_FALSE(down.state.services.at(kWww)->has_quorum);
 }
 
 }  // namespace

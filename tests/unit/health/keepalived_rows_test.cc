@@ -86,7 +86,7 @@ public:
         health_.rise = 1;
         health_.interval = seconds(60);
         health_.retry_interval = seconds(1);
-        ServiceHealth& h = state_.services[key_];
+        ServiceHealth& h = state_.services[key_].edit();
         h.inhibit = s.inhibit;
         h.quorum = {s.quorum, s.hysteresis};
         if (s.sorry) h.sorry = Endpoint{*parse_address("10.0.0.99"), 80};
@@ -108,11 +108,11 @@ public:
         healthcheck::Step& m = machines_.at(n);
         const TimePoint began = m.due;
         m = healthcheck::step(health_, m.state, good, began, began);
-        state_.services[key_].servers[server(n)].up = m.state.up;
+        state_.services[key_].edit().servers[server(n)].up = m.state.up;
         update();
         return m.due - began == health_.retry_interval;
     }
-    bool quorum() const { return state_.services.at(key_).has_quorum; }
+    bool quorum() const { return state_.services.at(key_)->has_quorum; }
     bool alive(size_t n) const { return machines_[n].state.up; }
     std::string table() const {
         const bool sorry = !quorum() && settings_.sorry;

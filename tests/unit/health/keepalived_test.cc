@@ -163,7 +163,7 @@ public:
     }
     Table table() {
         for (size_t n = 0; n < checks_.size(); ++n) {
-            ServerHealth& h = state_.services.at(kWww).servers.at(server(n));
+            ServerHealth& h = state_.services.at(kWww).edit().servers.at(server(n));
             h.up = true;
             for (const healthcheck::Step& s : checks_[n]) h.up = h.up && s.state.up;
         }

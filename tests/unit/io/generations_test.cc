@@ -90,14 +90,14 @@ TEST_F(GenerationsTest, NothingPublishedIsNothingNew) {
 TEST_F(GenerationsTest, EachPartIsTakenOnceAndTheOtherKept) {
     publish_services(5, "192.0.2.10");
     ASSERT_TRUE(take()) << complaint_;
-    EXPECT_EQ(current_.services->number, 5u);
+    EXPECT_EQ(current_.services.number(), 5u);
     EXPECT_TRUE(current_.view->services.is_vip(address("192.0.2.10")));
     EXPECT_FALSE(take());
-    const auto services = current_.services;
+    const void* services = current_.services.bytes().data();
     const uint32_t stamp = current_.view->routes_stamp;
     publish_routes(9);
     ASSERT_TRUE(take()) << complaint_;
-    EXPECT_EQ(current_.services, services);
+    EXPECT_EQ(current_.services.bytes().data(), services);
     EXPECT_NE(current_.view->routes_stamp, stamp);
     EXPECT_NE(current_.view->routes_stamp, 0u);
 }
@@ -111,7 +111,7 @@ TEST_F(GenerationsTest, ABrokenFileIsRefusedOnceAndTheOldOneStays) {
     EXPECT_FALSE(take());
     EXPECT_THAT(complaint_, HasSubstr("services.6"));
     EXPECT_EQ(control_.refused_generation.load(), 6u);
-    EXPECT_EQ(current_.services->number, 5u);
+    EXPECT_EQ(current_.services.number(), 5u);
     EXPECT_FALSE(take());
     EXPECT_EQ(complaint_, "") << "the same file is not complained about again";
     publish_services(7, "192.0.2.30");

@@ -45,13 +45,13 @@ TEST(Services, FindsWhatWasBuilt) {
     ASSERT_TRUE(s) << s.error().message;
     const ServiceRecord* r = s->find(address("2001:db8::10"), be16::from_host(80), Protocol::tcp);
     ASSERT_NE(r, nullptr);
-    EXPECT_EQ(s->text(r->name), "www-2001:db8::10");
+    EXPECT_EQ(s->name(*r), "www-2001:db8::10");
     EXPECT_EQ(s->find(address("2001:db8::10"), be16::from_host(81), Protocol::tcp), nullptr);
     EXPECT_EQ(s->find(address("192.0.2.10"), be16::from_host(80), Protocol::udp), nullptr);
     EXPECT_TRUE(s->is_vip(address("192.0.2.10")));
     EXPECT_FALSE(s->is_vip(address("192.0.2.11")));
     ASSERT_NE(s->backend(5, 9), nullptr);
-    EXPECT_EQ(s->text(s->backend(5, 9)->name), "web9");
+    EXPECT_EQ(s->name(*s->backend(5, 9)), "web9");
     EXPECT_EQ(s->backend(5, 8), nullptr) << "another generation is another backend";
     EXPECT_EQ(s->backend(4, 0), nullptr);
     EXPECT_EQ(s->backend(6, 9), nullptr);
