@@ -59,6 +59,10 @@ void decode(const Node& map, void* object, Keys keys, std::string_view name, Rep
             continue;
         }
         seen[size_t(key - keys.begin())] = true;
+        if (!key->absent.empty()) {
+            report.add(written, fmt::format("torii has no '{}': {}", key->name, key->absent));
+            continue;
+        }
         if (key->status == Status::later) {
             report.add(written,
                        fmt::format("'{}' is not supported by this version of torii", key->name));

@@ -122,44 +122,51 @@ constexpr Key kTimeoutKeys[] = {
      .longest = kMonth},
 };
 
-// A later row of kBehaviourKeys is turned on when what it says is done.
-#define TORII_SWITCH(NAME, MOST, STATUS, HELP) \
-    { .name = #NAME, .field = field<&Behaviour::NAME>, .help = HELP, .max = MOST, .status = STATUS }
+// LVS's that torii has, and those that would mean nothing here.
+#define TORII_SWITCH(NAME, MOST, HELP) \
+    { .name = #NAME, .field = field<&Behaviour::NAME>, .help = HELP, .max = MOST }
+#define TORII_ABSENT(NAME, WHY)                                                              \
+    {                                                                                        \
+        .name = #NAME, .field = field<&Behaviour::NAME>, .status = later, .absent = WHY      \
+    }
 constexpr Key kBehaviourKeys[] = {
-    TORII_SWITCH(am_droprate, UINT32_MAX, later,
-                 "`drop_packet: 3` drops one new connection in this many"),
-    TORII_SWITCH(amemthresh, UINT32_MAX, later,
-                 "4 KiB pages of memory for connections below which `auto` defences act"),
-    TORII_SWITCH(backup_only, 1, later, "1: a backup forwards nothing"),
-    TORII_SWITCH(cache_bypass, 1, later,
-                 "1: a mark service without a backend sends packets on to where they were going"),
-    TORII_SWITCH(conn_reuse_mode, 3, supported,
+    TORII_ABSENT(am_droprate, "it says how much 'drop_packet' drops, which torii has not"),
+    TORII_ABSENT(amemthresh,
+                 "the connection table has a fixed size, so that memory never runs short"),
+    TORII_ABSENT(backup_only,
+                 "it acts while a synchronisation daemon is a backup only, and there is none; a "
+                 "VRRP backup gets no packets"),
+    TORII_SWITCH(cache_bypass, 1,
+                 "1: packets of a mark service without a usable backend go on to where they were "
+                 "going, by the kernel's routes"),
+    TORII_SWITCH(conn_reuse_mode, 3,
                  "a client that uses its port again: 0 keeps the backend, 1 is scheduled anew if "
                  "the old connection is closed, 2 and 3 also after its FIN (dr, tunnel)"),
-    TORII_SWITCH(drop_entry, 3, later,
-                 "drops half-open and idle connections: 0 never, 1 and 2 when memory is short, 3 "
-                 "always"),
-    TORII_SWITCH(drop_packet, 3, later,
-                 "drops some new connections: 0 never, 1 and 2 when memory is short, 3 always"),
-    TORII_SWITCH(expire_nodest_conn, 1, supported,
-                 "1: connections of a removed backend end at once"),
-    TORII_SWITCH(expire_quiescent_template, 1, supported,
+    TORII_ABSENT(drop_entry,
+                 "half-open connections are recycled when the connection table is full"),
+    TORII_ABSENT(drop_packet, "a new connection costs no memory that could run short"),
+    TORII_SWITCH(expire_nodest_conn, 1, "1: connections of a removed backend end at once"),
+    TORII_SWITCH(expire_quiescent_template, 1,
                  "1: persistence does not hold clients at a backend of weight 0"),
-    TORII_SWITCH(lblc_expiration, UINT32_MAX, supported, "seconds lblc remembers a destination"),
-    TORII_SWITCH(lblcr_expiration, UINT32_MAX, supported,
+    TORII_SWITCH(lblc_expiration, UINT32_MAX, "seconds lblc remembers a destination"),
+    TORII_SWITCH(lblcr_expiration, UINT32_MAX,
                  "seconds until lblcr takes a backend from a set that has not changed"),
-    TORII_SWITCH(nat_icmp_send, 1, later,
+    TORII_SWITCH(nat_icmp_send, 1,
                  "1: a NAT backend's packet without a connection is answered with ICMP port "
                  "unreachable"),
-    TORII_SWITCH(pmtu_disc, 1, later,
+    TORII_SWITCH(pmtu_disc, 1,
                  "tunnels: 1 copies don't fragment to the outer header, 0 clears it"),
-    TORII_SWITCH(schedule_icmp, 1, later, "1: ICMP errors without a connection are scheduled"),
-    TORII_SWITCH(secure_tcp, 3, later,
-                 "stricter TCP states: 0 never, 1 and 2 when memory is short, 3 always"),
-    TORII_SWITCH(sloppy_sctp, 1, later, "1: any SCTP packet begins a connection"),
-    TORII_SWITCH(sloppy_tcp, 1, supported, "1: any TCP segment but a reset begins a connection"),
+    TORII_SWITCH(schedule_icmp, 1,
+                 "1: a client's ICMP errors about no known connection are scheduled as its packets "
+                 "are"),
+    TORII_ABSENT(secure_tcp,
+                 "it shortens the life of half-open connections, which are recycled when the "
+                 "connection table is full"),
+    TORII_SWITCH(sloppy_sctp, 1, "1: any SCTP packet but an ABORT begins a connection"),
+    TORII_SWITCH(sloppy_tcp, 1, "1: any TCP segment but a reset begins a connection"),
 };
 #undef TORII_SWITCH
+#undef TORII_ABSENT
 
 constexpr Key kApiKeys[] = {
     {.name = "socket",

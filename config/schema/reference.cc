@@ -29,8 +29,12 @@ std::string later_words(const Key& key) {
 void section(const std::string& path, Keys keys, std::string& out) {
     out += fmt::format("\n## {}\n\n", path.empty() ? "The file" : fmt::format("`{}`", path));
     out += "| key | value | default | change | meaning |\n|---|---|---|---|---|\n";
-    std::string later;
+    std::string later, absent;
     for (const Key& key : keys) {
+        if (!key.absent.empty()) {
+            absent += fmt::format("- `{}`: {}\n", key.name, key.absent);
+            continue;
+        }
         if (key.status == Status::later) {
             later += fmt::format("{}`{}`", later.empty() ? "" : ", ", key.name);
             continue;
@@ -40,6 +44,7 @@ void section(const std::string& path, Keys keys, std::string& out) {
                            cell(later_words(key)));
     }
     if (!later.empty()) out += fmt::format("\nReserved, not in this version: {}.\n", later);
+    if (!absent.empty()) out += fmt::format("\nRefused, because torii has none:\n\n{}", absent);
     for (const Key& key : keys) {
         if (!key.field.keys || key.status == Status::later) continue;
         const std::string inner =

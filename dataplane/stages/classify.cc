@@ -28,6 +28,17 @@ bool aim_odd(Context& c, Packet& p, bool martian) {
     return p.verdict == Verdict::open;
 }
 
+// No connection's and no service's. With nat_icmp_send a NAT backend is told so, but for its
+// resets.
+void leave(Context& c, Packet& p) {
+    if (c.view.services.header->behaviour.nat_icmp_send && !(p.tcp_flags & wire::kRst) &&
+        !c.view.routes.is_local(destination_of(p)) &&
+        c.view.is_nat_port(source_of(p), p.source_port.host(), Protocol(p.protocol)))
+        if (const Address from = port_address(c.view, p, Address{}); from != Address{})
+            return answer(c, p, kNoConnection, from);
+    p.close(Verdict::kernel_not_ours);
+}
+
 bool look_further(Context& c, Packet& p) {
     const Direction guess = p.direction;
     const uint64_t guess_hash = p.hash;
@@ -43,7 +54,7 @@ bool look_further(Context& c, Packet& p) {
     if (find_service(c.view, p))
         c.found |= kUnknown;
     else
-        p.close(Verdict::kernel_not_ours);
+        leave(c, p);
     return false;
 }
 

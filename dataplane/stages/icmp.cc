@@ -47,6 +47,10 @@ void relate_one(Context& c, Packet& p) {
     p.entry = flow::kNone;
     if (read_quote(p, q)) p.entry = p.ipv6 ? find_quoted6(c, p, q) : find_quoted4(c, p, q);
     if (p.entry == flow::kNone && answer_tunnel_error(c, p)) return;
+    if (p.entry == flow::kNone && q.l4 != 0 && c.view.services.header->behaviour.schedule_icmp) {
+        if (!icmp_checksum_ok(p)) return p.close(Verdict::drop_bad_checksum);
+        if (schedule_quoted(c, p, q) && p.entry == flow::kNone) return;
+    }
     if (p.entry == flow::kNone)
         return p.close(c.view.services.is_vip(destination_of(p)) ? Verdict::kernel_no_connection
                                                                  : Verdict::kernel_not_ours);

@@ -1,10 +1,14 @@
 // schedule: a backend and a connection for whoever has none yet (LVS: ip_vs_schedule). Without an
 // eligible backend the client is told at once, with ICMP port unreachable, for TCP as well.
 
+#include <array>
+#include <cstring>
+
 #include "dataplane/scheduler/consistent.h"
 #include "dataplane/stages/affinity.h"
 #include "dataplane/stages/forward_nat.h"
 #include "dataplane/stages/headers.h"
+#include "dataplane/stages/icmp_quote.h"
 #include "dataplane/stages/limits.h"
 #include "dataplane/stages/pick.h"
 #include "dataplane/stages/stages.h"
@@ -13,6 +17,7 @@
 namespace torii::stages {
 namespace {
 
+constexpr flow::Tick kQuotedTime = 3 * flow::kTicksPerSecond;
 constexpr uint64_t kFullMemory = 60'000'000;  // stateless flows may still be under way, us
 constexpr uint64_t kFullLook = 1'000;         // how often the other workers are asked, us
 
@@ -80,7 +85,10 @@ flow::NewEntry entry_for(Context& c, const Packet& p, const Choice& choice) {
     if (backend.forward != shm::Forward::nat) w.flags |= flow::kNoOutput;
     // The first reply of UDP then changes the word, and with it the template (assure()).
     if (choice.control != flow::kNone && p.protocol == wire::kUdp) w.flags |= flow::kNoOutput;
-    w = flow::Word::unpack(next_word(c, p, false, w.pack()));
+    // A quoted packet moves no state; what it belongs to is to show itself soon.
+    w = p.is_icmp_error
+            ? flow::Word{w.phase, w.state, w.flags, flow::whole_second(c.now) + kQuotedTime}
+            : flow::Word::unpack(next_word(c, p, false, w.pack()));
     e.state = w.state;
     e.flags = w.flags;
     e.expiry = w.expiry;
@@ -150,6 +158,17 @@ void send_once(Context& c, Packet& p, const Choice& choice) {
     p.intended = Verdict::nat_request;
 }
 
+// Nobody can take it (LVS: ip_vs_leave). With cache_bypass a mark service's packets go on to where
+// they were going.
+void nobody(Context& c, Packet& p) {
+    const Address to = destination_of(p);
+    if (c.view.services.header->behaviour.cache_bypass &&
+        c.view.services.services[p.service].mark != 0 && !c.view.routes.is_local(to) &&
+        !to.is_multicast() && !to.is_broadcast())
+        return p.close(Verdict::kernel_bypass);
+    answer(c, p, kPortUnreachable, to);
+}
+
 void schedule_one(Context& c, Packet& p) {
     // A packet earlier in this burst may have begun the same connection.
     if ((c.found & kBegun) && (p.entry = find_request(c, p)) != flow::kNone && join(c, p)) return;
@@ -159,8 +178,7 @@ void schedule_one(Context& c, Packet& p) {
     }
     for (int tries = 0; tries < 2; ++tries) {
         const Choice choice = choose_backend(c, p);
-        if (choice.slot == scheduler::kNoBackend)
-            return answer(c, p, kPortUnreachable, destination_of(p));
+        if (choice.slot == scheduler::kNoBackend) return nobody(c, p);
         if (is_one_packet(c, p)) return send_once(c, p, choice);
         c.found |= kBegun;
         if (begin(c, p, choice)) return;
@@ -168,7 +186,58 @@ void schedule_one(Context& c, Packet& p) {
     p.close(Verdict::drop_table_full);
 }
 
+// The quoted packet as the client's, which it answers: headers alone, in `room`.
+Packet turned(const Packet& p, const Quote& q, std::span<std::byte> room) {
+    Packet s;
+    s.data = room.data();
+    s.length = uint16_t(room.size());
+    s.ipv6 = p.ipv6;
+    s.is_icmp_error = true;
+    s.protocol = q.protocol;
+    s.in_port = p.in_port;
+    if (p.ipv6) {
+        const auto* ip = p.at<wire::Ipv6>(q.l3);
+        std::memcpy(s.at<wire::Ipv6>(0)->source, ip->destination, 16);
+        std::memcpy(s.at<wire::Ipv6>(0)->destination, ip->source, 16);
+    } else {
+        const auto* ip = p.at<wire::Ipv4>(q.l3);
+        s.at<wire::Ipv4>(0)->source = ip->destination;
+        s.at<wire::Ipv4>(0)->destination = ip->source;
+    }
+    s.source_port = be16::from_raw(q.destination_port);
+    s.destination_port = be16::from_raw(q.source_port);
+    return s;
+}
+
 }  // namespace
+
+bool schedule_quoted(Context& c, Packet& p, const Quote& q) {
+    std::array<std::byte, sizeof(wire::Ipv6)> room{};
+    Packet s = turned(p, q, room);
+    if (!find_service(c.view, s)) return false;
+    const Address client = source_of(s);
+    s.hash = s.ipv6 ? flow::hash6(c.state.seed, s.protocol, client.bytes.data(),
+                                  s.source_port.raw())
+                    : flow::hash4(c.state.seed, s.protocol, client.as_v4().raw(),
+                                  s.source_port.raw());
+    for (int tries = 0; tries < 2 && s.entry == flow::kNone && s.verdict == Verdict::open; ++tries) {
+        const Choice choice = choose_backend(c, s);
+        if (choice.slot == scheduler::kNoBackend) break;
+        if (is_one_packet(c, s)) {
+            give_up(c, choice);
+            break;
+        }
+        if (begin(c, s, choice)) break;
+    }
+    if (s.verdict != Verdict::open)
+        p.close(s.verdict);
+    else if (s.entry == flow::kNone)
+        p.close(Verdict::drop_no_backend);
+    p.entry = s.entry;
+    p.hash = s.hash;
+    p.direction = Direction::request;
+    return true;
+}
 
 bool schedule(Context& c, Packet& p, Notes&) {
     if (p.entry == flow::kNone && !p.is_icmp_error) schedule_one(c, p);

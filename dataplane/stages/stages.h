@@ -9,6 +9,8 @@
 
 namespace torii::stages {
 
+struct Quote;
+
 /// For what the steps of known connections have left open: not what only waits for its neighbour.
 inline bool others(Context&, Packet& p, Notes&) { return !p.held; }
 
@@ -41,6 +43,8 @@ struct IcmpAnswer {
 };
 inline constexpr IcmpAnswer kPortUnreachable{
     3, 3, 1, 4, 0, Verdict::answered_no_backend, Verdict::drop_no_backend};
+inline constexpr IcmpAnswer kNoConnection{
+    3, 3, 1, 4, 0, Verdict::answered_no_connection, Verdict::drop_no_connection};
 inline constexpr IcmpAnswer kTimeExceeded{11, 0, 3, 0, 0, Verdict::answered_ttl, Verdict::drop_ttl};
 inline constexpr IcmpAnswer kTooBig{
     3, 4, 2, 0, 0, Verdict::answered_too_big, Verdict::drop_too_big};
@@ -60,6 +64,10 @@ bool answer_tunnel_error(Context&, Packet&);
 /// Puts the tunnel's headers in front of a packet whose time to live has been taken care of. False
 /// if it was closed.
 bool forward_tunnel(Context&, Packet&);
+
+/// A connection for the packet that an ICMP error from the client's side quotes (schedule_icmp):
+/// sets p.entry and what goes with it. False if no service is meant; the packet may be closed.
+bool schedule_quoted(Context&, Packet& p, const Quote&);
 
 /// The address that this port's ICMP errors come from; `otherwise` if the port has none.
 Address port_address(const View&, const Packet&, const Address& otherwise);

@@ -22,6 +22,7 @@ enum class Verdict : uint8_t {
     icmp_related,
     // answered with an ICMP error made here
     answered_no_backend,
+    answered_no_connection,
     answered_ttl,
     answered_too_big,
     // handed to the kernel
@@ -29,6 +30,7 @@ enum class Verdict : uint8_t {
     kernel_no_connection,
     kernel_other,
     kernel_local,
+    kernel_bypass,
     // dropped
     drop_truncated,
     drop_bad_header,
@@ -42,6 +44,7 @@ enum class Verdict : uint8_t {
     drop_fragment_timeout,
     drop_fragment_full,
     drop_no_backend,
+    drop_no_connection,
     drop_backend_gone,
     drop_ttl,
     drop_too_big,
@@ -84,6 +87,9 @@ inline constexpr std::array kVerdicts = {
                 "an ICMP error about a connection, translated and sent on"},
     VerdictInfo{Verdict::answered_no_backend, Outcome::answered, "answered_no_backend",
                 "no usable backend: answered with ICMP port unreachable"},
+    VerdictInfo{Verdict::answered_no_connection, Outcome::answered, "answered_no_connection",
+                "of a NAT backend, but of no connection: answered with ICMP port unreachable "
+                "(nat_icmp_send)"},
     VerdictInfo{Verdict::answered_ttl, Outcome::answered, "answered_ttl",
                 "TTL or hop limit used up: answered with ICMP time exceeded"},
     VerdictInfo{Verdict::answered_too_big, Outcome::answered, "answered_too_big",
@@ -98,6 +104,9 @@ inline constexpr std::array kVerdicts = {
                 "not IP, or a protocol that torii does not balance"},
     VerdictInfo{Verdict::kernel_local, Outcome::kernel, "kernel_local",
                 "for a backend that is this machine itself"},
+    VerdictInfo{Verdict::kernel_bypass, Outcome::kernel, "kernel_bypass",
+                "no usable backend of a mark service: the kernel sends it on to where it was going "
+                "(cache_bypass)"},
     VerdictInfo{Verdict::drop_truncated, Outcome::dropped, "drop_truncated",
                 "ends before its headers do"},
     VerdictInfo{Verdict::drop_bad_header, Outcome::dropped, "drop_bad_header",
@@ -126,6 +135,9 @@ inline constexpr std::array kVerdicts = {
                 "in pieces, of its source or of all"},
     VerdictInfo{Verdict::drop_no_backend, Outcome::dropped, "drop_no_backend",
                 "no usable backend, and the ICMP answer was over its rate limit"},
+    VerdictInfo{Verdict::drop_no_connection, Outcome::dropped, "drop_no_connection",
+                "of a NAT backend, but of no connection, and over the rate limit of ICMP errors "
+                "(nat_icmp_send)"},
     VerdictInfo{Verdict::drop_backend_gone, Outcome::dropped, "drop_backend_gone",
                 "the connection's backend was removed"},
     VerdictInfo{Verdict::drop_ttl, Outcome::dropped, "drop_ttl",

@@ -80,6 +80,13 @@ void note_virtual(View& v, const Address& a) {
     set(View::filter_bit6(a.bytes.data()));  // also of IPv4: no mapped address may pass for it
 }
 
+void note_nat_ports(View& v) {
+    for (const shm::BackendRecord& b : v.services.backends)
+        if (b.present && b.forward == shm::Forward::nat)
+            v.nat_ports.emplace_back(b.address, b.port.host(), b.protocol);
+    std::ranges::sort(v.nat_ports);
+}
+
 // Packets to marked destinations are found without the filter, but are taken for replies first.
 // Of larger blocks every address would fill it.
 void note_marked(View& v) {
@@ -123,6 +130,7 @@ Result<std::unique_ptr<View>> View::make(const shm::Services& services, const sh
         if (b.present && b.forward == shm::Forward::nat) v->nat_backends.push_back(b.address);
     }
     v->backends = v->backend_store;
+    if (services.header->behaviour.nat_icmp_send) note_nat_ports(*v);
     for (const shm::BackendRecord& b : services.backends)
         if (b.drain_until != 0) v->deadlines.push_back(b.drain_until);
     std::ranges::sort(v->deadlines);

@@ -6,6 +6,7 @@
 #include <array>
 #include <memory>
 #include <span>
+#include <tuple>
 #include <vector>
 
 #include "dataplane/scheduler/scheduler.h"
@@ -43,6 +44,8 @@ struct View {
     /// A set bit for every virtual address: "no" is certain, "yes" is a guess (see may_be_vip).
     std::array<uint64_t, 64> vip_filter{};
     std::vector<Address> nat_backends;  ///< sorted, each once
+    /// Where NAT backends listen; any: every protocol. Sorted; only with nat_icmp_send.
+    std::vector<std::tuple<Address, uint16_t, Protocol>> nat_ports;
     std::vector<uint32_t> deadlines;    ///< ticks at which drains are over, sorted
     Marks marks;                        ///< empty when no service has a mark
 
@@ -56,6 +59,12 @@ struct View {
     /// An address that packets of some service are sent to: a virtual one, or a marked one.
     bool is_virtual(const Address& a) const {
         return services.is_vip(a) || (!marks.empty() && marks.cover(a));
+    }
+    bool is_nat_port(const Address& a, uint16_t port, Protocol p) const {
+        const auto has = [&](Protocol of) {
+            return std::binary_search(nat_ports.begin(), nat_ports.end(), std::tuple(a, port, of));
+        };
+        return has(p) || has(Protocol::any);
     }
     bool is_nat_backend(const Address& a) const {
         return std::binary_search(nat_backends.begin(), nat_backends.end(), a);

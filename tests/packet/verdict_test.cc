@@ -38,6 +38,14 @@ void serve(World& w) {
     w.publish();
 }
 
+// From a NAT backend's port, of no connection.
+Sent stray(World& w) {
+    w.services.behaviour.nat_icmp_send = 1;
+    w.routes.port_addresses = {{}, {}, *parse_address(kOurself), {}};
+    w.publish();
+    return w.send(tcp(kServer, kClient, 8080, 7, kAck), {.port = 1});
+}
+
 Verdict over_the_limit(World& w, const Frame& f) {
     for (int i = 0; i < 50; ++i) w.send(f);
     return w.send(f).verdict;
@@ -73,6 +81,7 @@ const Case kCases[] = {
          return w.send(Frame().ip(kClient, kVip).icmp(3, 1).payload(quoted)).verdict;
      }},
     {Verdict::answered_no_backend, [](World& w) { return w.send(syn(82)).verdict; }},
+    {Verdict::answered_no_connection, [](World& w) { return stray(w).verdict; }},
     {Verdict::answered_ttl, [](World& w) { return w.send(syn(80).ttl(1)).verdict; }},
     {Verdict::answered_too_big,
      [](World& w) { return w.send(syn(86).dont_fragment().payload(filler(1000))).verdict; }},
@@ -82,6 +91,15 @@ const Case kCases[] = {
     {Verdict::kernel_other,
      [](World& w) { return w.send(Frame().type(0x0806).payload(filler(28))).verdict; }},
     {Verdict::kernel_local, [](World& w) { return w.send(syn(88)).verdict; }},
+    {Verdict::kernel_bypass,
+     [](World& w) {
+         const uint32_t s = w.service("0.0.0.0", 0, Protocol::any);
+         w.services.services[s].record.mark = 7;
+         w.services.marks = {{*parse_address("192.0.2.99"), 32, Protocol::any, 0, 65535, 0, 7}};
+         w.services.behaviour.cache_bypass = 1;
+         w.publish();
+         return w.send(tcp(kClient, "192.0.2.99", 5, 80, kSyn)).verdict;
+     }},
     {Verdict::drop_truncated, [](World& w) { return w.send(Bytes(13)).verdict; }},
     {Verdict::drop_bad_header,
      [](World& w) {
@@ -133,6 +151,11 @@ const Case kCases[] = {
                  return s.verdict;
      }},
     {Verdict::drop_no_backend, [](World& w) { return over_the_limit(w, syn(82)); }},
+    {Verdict::drop_no_connection,
+     [](World& w) {
+         for (int n = 0; n < 50; ++n) stray(w);
+         return stray(w).verdict;
+     }},
     {Verdict::drop_backend_gone,
      [](World& w) {
          w.send(syn(80));

@@ -158,7 +158,9 @@ std::string later(const std::string& what) {
 INSTANTIATE_TEST_SUITE_P(
     Later, Messages,
     testing::Values(
-        Row{"switch", kPort + "behaviour: {cache_bypass: 1}\n", later("f:2:13: 'cache_bypass'")},
+        Row{"switch", kPort + "behaviour: {drop_packet: 1}\n",
+            "f:2:13: torii has no 'drop_packet': a new connection costs no memory that could run "
+            "short\n"},
         Row{"bond", "dataplane:\n  ports:\n    - {name: p, driver: bond, members: [a, b]}\n",
             later("f:3:25: 'driver: bond'") + later("f:3:31: 'members'")}),
     name_of);
