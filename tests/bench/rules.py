@@ -1,8 +1,12 @@
 """Tens of thousands of servers by ipvsadm: how long an operator waits, and what forwarding notices of it.
 
 The rig forwards UDP as fast as its worker can all the while; the servers lie behind a gateway, as that many do."""
+import http.client
 import ipaddress
+import json
 import os
+import socket
+import statistics
 import subprocess
 import time
 
@@ -10,6 +14,7 @@ import lab as _lab
 import rig
 
 SERVICES, SERVERS = 2500, 40000
+UNITS = {"restore": "s", "list": "s", "add-one": "ms", "flap": "ms", "forwarding/quiet": "ns/packet", "forwarding/restoring": "ns/packet"}
 FIRST_SERVICE, FIRST_SERVER = ipaddress.ip_address("10.128.0.1"), ipaddress.ip_address("10.64.0.1")
 
 
@@ -22,6 +27,38 @@ def table(services=SERVICES, servers=SERVERS):
         lines.append(f"-A -t {service} -s {('rr', 'wrr', 'wlc', 'sh')[n % 4]}")
         lines += [f"-a -t {service} -r {FIRST_SERVER + n * each + m}:80 {method} -w {m % 3 + 1}" for m in range(each)]
     return "".join(line + "\n" for line in lines)
+
+
+class Api(http.client.HTTPConnection):
+    """toriid's, by one connection that stays."""
+
+    def __init__(self, torii):
+        super().__init__("torii")
+        self.path = f"/run/torii/{torii.instance}/api.sock"
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(self.path)
+
+    def ask(self, method, path, body=None):
+        self.request(method, path, json.dumps(body) if body else None)
+        answer = self.getresponse()
+        text = answer.read()
+        assert answer.status == 200, text
+        return json.loads(text)
+
+    def in_force(self):
+        generation = self.ask("GET", "/v1/status")["generation"]["services"]
+        return generation["published"] == generation["in_force"]
+
+
+def flap(api, server, state):
+    """Seconds until the workers know what became of one server. Looking takes some of them itself."""
+    begin = time.monotonic()
+    api.ask("POST", "/v1/servers", {"server": server, "service": "", "state": state})
+    while not api.in_force():
+        assert time.monotonic() - begin < 60, "it does not come into force"
+    return time.monotonic() - begin
 
 
 class Commands:
@@ -59,12 +96,12 @@ def cost(torii, action):
 
 
 def measure(runs, services=SERVICES, servers=SERVERS, quiet_seconds=1.0):
-    """name -> (unit, figures of the runs)"""
-    found = {name: [] for name in ("restore", "list", "add-one", "forwarding/quiet", "forwarding/restoring")}
+    """name -> figures of the runs"""
+    found = {name: [] for name in UNITS}
     text = table(services, servers)
     with rig.torii_running(1000, 65536) as torii:
         torii.host.ip("route add 10.64.0.0/10 via 10.0.0.11 dev rig0")
-        ipvsadm = Commands(torii)
+        ipvsadm, api = Commands(torii), Api(torii)
         one = (f"{FIRST_SERVICE}:80", f"{FIRST_SERVER + servers}:80")
         for _ in range(runs):
             found["forwarding/quiet"].append(cost(torii, lambda: time.sleep(quiet_seconds)))
@@ -76,7 +113,8 @@ def measure(runs, services=SERVICES, servers=SERVERS, quiet_seconds=1.0):
             found["list"].append(ipvsadm("-Ln"))
             assert ipvsadm.output.count("  -> ") >= servers
             found["add-one"].append(ipvsadm("-a", "-t", one[0], "-r", one[1]) * 1000)
+            ipvsadm.settled()
+            found["flap"].append(statistics.median(flap(api, one[1], state) for state in ("down", "up") * 3) * 1000)
             ipvsadm("-R", given="".join(f"-D -t {FIRST_SERVICE + n}:80\n" for n in range(services)))
             ipvsadm.settled()
-    units = {"restore": "s", "list": "s", "add-one": "ms", "forwarding/quiet": "ns/packet", "forwarding/restoring": "ns/packet"}
-    return {name: (units[name], figures) for name, figures in found.items()}
+    return found
