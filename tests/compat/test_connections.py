@@ -266,6 +266,15 @@ case("persistent-template-prolonged", before="persist 1")("""
     wait 2.6
     syn C 2 V
     """)
+# The connection is over long before its template, and that long before the next one; what is listed has minutes left.
+case("persistent-expired", protocol="udp", before="persist 3")("""
+    timeouts 900 120 1
+    udp C 1 V
+    wait 8
+    persist 300
+    timeouts 900 120 300
+    udp C 2 V
+    """)
 
 
 @pytest.fixture(scope="module")
