@@ -1,7 +1,10 @@
 """Sends everything back, over TCP and UDP; and the one that compares.
 
     echo_peer.py serve PORT
-    echo_peer.py compare tcp|udp ADDRESS PORT BYTES    exit status 1 when other bytes come back
+    echo_peer.py compare tcp|udp ADDRESS PORT BYTES [PIECE]
+
+The latter ends with exit status 1 when other bytes come back. PIECE: bytes of a datagram; one larger than the link goes in
+fragments, and again when it is lost: the first one may be what tells the sender how small fragments have to be.
 """
 import os
 import select
@@ -56,14 +59,19 @@ def compare_tcp(address, port, content):
     return b"".join(iter(lambda: connection.recv(65536), b""))
 
 
-def compare_udp(address, port, content):
+def compare_udp(address, port, content, piece=PIECE):
     s = socket.socket(family(address), socket.SOCK_DGRAM)
     s.connect((address, port))
+    s.settimeout(5)
     back = []
-    for at in range(0, len(content), PIECE):
-        s.send(content[at:at + PIECE])
-        s.settimeout(5)
-        back.append(s.recv(65535))
+    for at in range(0, len(content), piece):
+        for _ in range(1 if piece == PIECE else 4):
+            s.send(content[at:at + piece])
+            try:
+                back.append(s.recv(65535))
+                break
+            except TimeoutError:
+                pass
     return b"".join(back)
 
 
@@ -72,5 +80,5 @@ if sys.argv[1] == "serve":
     serve_tcp(int(sys.argv[2]))
 else:
     sent = os.urandom(int(sys.argv[5]))
-    back = {"tcp": compare_tcp, "udp": compare_udp}[sys.argv[2]](sys.argv[3], int(sys.argv[4]), sent)
+    back = {"tcp": compare_tcp, "udp": compare_udp}[sys.argv[2]](sys.argv[3], int(sys.argv[4]), sent, *map(int, sys.argv[6:]))
     sys.exit(0 if back == sent else f"{len(back)} bytes came back for {len(sent)}, or others")
