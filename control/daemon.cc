@@ -101,6 +101,8 @@ Result<> Daemon::State::attach(const shm::Location& location) {
     auto opened = Network::open(loop, *publisher, *link);
     if (!opened) return tl::unexpected(opened.error());
     network = std::move(*opened);
+    servers = std::make_unique<Servers>(*network);
+    network->on_refresh([this] { servers->tidy(runtime->desired(), monitor->state()); });
     problem.clear();
     runtime = std::make_unique<Runtime>(location.path("edits"), machine(), problem);
     if (!problem.empty()) spdlog::warn("event=edits error={}", in_quotes(problem));

@@ -4,29 +4,11 @@
 #include <spdlog/spdlog.h>
 #include <systemd/sd-daemon.h>
 
-#include <algorithm>
-
 #include "control/daemon_state.h"
 #include "control/log.h"
 #include "control/replacement.h"
 
 namespace torii::control {
-
-namespace {
-
-// Also of servers that are down, and those that say sorry.
-std::vector<Address> servers_of(const Desired& d, const health::HealthState& h) {
-    std::vector<Address> all;
-    for (const Service& s : d.services)
-        for (const Destination& b : s.destinations) all.push_back(b.key.address);
-    for (const auto& [key, s] : h.services)
-        if (s->sorry) all.push_back(s->sorry->address);
-    std::ranges::sort(all);
-    all.erase(std::ranges::unique(all).begin(), all.end());
-    return all;
-}
-
-}  // namespace
 
 // From the configuration with its edits to the tables: what operators say by hand, then what the
 // checks found. `plan`: the checks of another configuration, adopted with its tables.
@@ -42,10 +24,10 @@ Runtime::Apply Daemon::State::apply_to(Engine::Applied& applied, health::Plan* p
         applied = *done;
         if (plan) monitor->adopt(std::move(*plan));
         monitor->applied(wanted);
-        if (plan || !(next.services == resolved)) {
-            resolved = next.services;
-            network->keep_resolved(servers_of(next, known));
-        }
+        if (plan)
+            servers->set(next, monitor->state());
+        else
+            servers->add(next);
         return {};
     };
 }

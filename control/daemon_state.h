@@ -13,6 +13,7 @@
 #include "control/manual.h"
 #include "control/network.h"
 #include "control/runtime.h"
+#include "control/servers.h"
 #include "control/vrrp/failover.h"
 
 namespace torii::control {
@@ -58,11 +59,11 @@ struct Daemon::State {
     std::unique_ptr<Publisher> publisher;
     std::unique_ptr<Engine> engine;
     std::unique_ptr<Network> network;
+    std::unique_ptr<Servers> servers;
     std::unique_ptr<Runtime> runtime;
     Manual manual;
     ManualMemory manual_memory;
     health::HealthMemory health_memory;
-    ServiceList resolved;  // whose servers the network keeps resolved
     std::unique_ptr<health::Monitor> monitor;
     std::unique_ptr<vrrp::Failover> failover;
     std::unique_ptr<api::Server> api, web;

@@ -137,7 +137,7 @@ void Engine::zero(Slots& slots, const Zero& anew) {
 
 Result<bool> Engine::publish(const Tables& t) {
     auto object = compiler_.next(t, publisher_.next_services());
-    const auto published = object ? publisher_.services(object->root, object->piece)
+    const auto published = object ? publisher_.services(std::move(object->root), object->piece)
                                   : tl::unexpected(object.error());
     if (!published) compiler_.forget();
     if (published && *published && !link_.up()) publisher_.remove_superseded();

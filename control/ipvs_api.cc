@@ -5,12 +5,14 @@
 #include <charconv>
 
 #include "control/api/ipvs.h"
+#include "control/api/rows.h"
 #include "control/service_view.h"
 
 namespace torii::control {
 namespace {
 
-constexpr std::string_view kTable = "/v1/ipvs", kServices = "/v1/ipvs/services";
+constexpr std::string_view kTable = "/v1/ipvs", kServices = "/v1/ipvs/services",
+                           kRows = "/v1/ipvs/rows";
 
 api::Reply error(unsigned status, std::string_view sentence) {
     return {status, "application/json", api::error_json(sentence)};
@@ -53,7 +55,12 @@ std::optional<ServiceKey> key_from(std::string_view query) {
     return ServiceKey{at->address, at->port, *protocol, 0};
 }
 
-api::Reply services(const IpvsApi& a, const std::string& query) {
+void append_line(std::string& out, const api::Service& s) {
+    out += to_json(s);
+    out += '\n';
+}
+
+api::Reply services(const IpvsApi& a, const std::string& query, bool rows) {
     std::optional<ServiceKey> only;
     if (!query.empty()) {
         only = key_from(query);
@@ -62,9 +69,10 @@ api::Reply services(const IpvsApi& a, const std::string& query) {
             return error(404, "there is no such service");
     }
     return {200,
-            "application/x-ndjson",
+            rows ? "text/plain" : "application/x-ndjson",
             {},
-            services_lines(a.engine.shared_tables(), a.engine.tally(), a.engine.estimator(), only)};
+            services_lines(a.engine.shared_tables(), a.engine.tally(), a.engine.estimator(), only,
+                           rows ? &api::append_rows : &append_line)};
 }
 
 api::Reply change(const IpvsApi& a, const std::string& body) {
@@ -77,13 +85,15 @@ api::Reply change(const IpvsApi& a, const std::string& body) {
 
 }  // namespace
 
-bool is_ipvs_path(std::string_view path) { return path == kTable || path == kServices; }
+bool is_ipvs_path(std::string_view path) {
+    return path == kTable || path == kServices || path == kRows;
+}
 
 api::Reply answer_ipvs(const IpvsApi& a, const api::Request& r, bool full) {
     if (r.method == "POST" && r.path == kTable && full) return change(a, r.body);
     if (r.method != "GET")
         return error(405, full && r.path == kTable ? "use GET or POST" : "only GET is served here");
-    return r.path == kTable ? facts(a) : services(a, r.query);
+    return r.path == kTable ? facts(a) : services(a, r.query, r.path == kRows);
 }
 
 }  // namespace torii::control

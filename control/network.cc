@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <iterator>
 #include <map>
 #include <optional>
 #include <set>
@@ -34,6 +36,8 @@ struct Network::State {
     void schedule();
     Result<> publish();
     void resolve();
+    void ask();
+    void add_servers(const std::vector<Address>&, std::set<Resolver::Target>& to);
     void refresh_later();
     void report(const char* what, const Result<Resolver::Outcome>&);
     std::set<Resolver::Target> targets();
@@ -48,6 +52,8 @@ struct Network::State {
     asio::steady_timer coalesce, refresh;
     bool scheduled = false, started = false;
     std::vector<Address> keep;
+    std::set<Resolver::Target> asked;  // of the resolver
+    std::function<void()> on_refresh;
     std::map<Resolver::Target, Clock::time_point> poked;
     std::set<Resolver::Target> refused;
     std::vector<uint32_t> links_up;
@@ -103,6 +109,24 @@ void Network::keep_resolved(std::vector<Address> addresses) {
     state_->keep = std::move(addresses);
     if (state_->started) state_->resolve();
 }
+
+void Network::keep_also(std::vector<Address> more) {
+    State& s = *state_;
+    std::ranges::sort(more);
+    std::vector<Address> fresh;
+    std::ranges::set_difference(more, s.keep, std::back_inserter(fresh));
+    fresh.erase(std::ranges::unique(fresh).begin(), fresh.end());
+    if (fresh.empty()) return;
+    std::vector<Address> all;
+    std::ranges::set_union(s.keep, fresh, std::back_inserter(all));
+    s.keep = std::move(all);
+    if (!s.started) return;
+    const size_t before = s.asked.size();
+    s.add_servers(fresh, s.asked);
+    if (s.asked.size() != before) s.ask();
+}
+
+void Network::on_refresh(std::function<void()> call) { state_->on_refresh = std::move(call); }
 
 void Network::wanted(uint32_t ifindex, const Address& address) {
     State& s = *state_;
@@ -160,7 +184,7 @@ Result<> Network::State::publish() {
     const kernel::Snapshot& snapshot = mirror->snapshot();
     auto object = shm::build(compile(snapshot, link.ports()));
     if (!object) return tl::unexpected(object.error());
-    const auto published = publisher.routes(*object);
+    const auto published = publisher.routes(std::move(*object));
     if (!published) return tl::unexpected(published.error());
     if (*published) {
         spdlog::debug("event=published kind=routes generation={} routes={} neighbours={}",
@@ -190,14 +214,19 @@ void Network::State::add_hops(const kernel::Route& r, const Address* on_link,
     }
 }
 
-// Next hops of the servers, wherever they are, and the gateways that the ports can reach.
-std::set<Resolver::Target> Network::State::targets() {
+void Network::State::add_servers(const std::vector<Address>& servers,
+                                 std::set<Resolver::Target>& to) {
     if (!index) index.emplace(mirror->snapshot());
-    std::set<Resolver::Target> wanted;
-    for (const Address& a : keep)
+    for (const Address& a : servers)
         if (const kernel::Route* r = index->route(a);
             r != nullptr && !kernel::is_local(mirror->snapshot(), a))
-            add_hops(*r, &a, wanted);
+            add_hops(*r, &a, to);
+}
+
+// Next hops of the servers, wherever they are, and the gateways that the ports can reach.
+std::set<Resolver::Target> Network::State::targets() {
+    std::set<Resolver::Target> wanted;
+    add_servers(keep, wanted);
     for (const kernel::Route* r : kernel::best_routes(mirror->snapshot())) {
         kernel::Route on_ports = *r;
         std::erase_if(on_ports.hops, [&](const kernel::Hop& h) {
@@ -209,14 +238,19 @@ std::set<Resolver::Target> Network::State::targets() {
 }
 
 void Network::State::resolve() {
-    const auto wanted = targets();
-    report("resolve", resolver->set({wanted.begin(), wanted.end()}));
+    asked = targets();
+    ask();
+}
+
+void Network::State::ask() {
+    report("resolve", resolver->set({asked.begin(), asked.end()}));
 }
 
 void Network::State::refresh_later() {
     refresh.expires_after(kRefresh);
     refresh.async_wait([this](Code error) {
         if (error) return;
+        if (on_refresh) on_refresh();
         report("refresh", resolver->refresh());
         refresh_later();
     });

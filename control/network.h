@@ -37,6 +37,11 @@ public:
     bool pending() const;
     /// The addresses whose next hops are to be kept resolved, besides the gateways'.
     void keep_resolved(std::vector<Address>);
+    /// Some more of them, at once; costs what is new. Who is no longer wanted is told by the next
+    /// keep_resolved(), for which there is time: see kRefresh.
+    void keep_also(std::vector<Address>);
+    /// Called every kRefresh: whoever wants to say keep_resolved() anew.
+    void on_refresh(std::function<void()>);
     /// A packet waits for this neighbour. Passed on to the kernel at most once a second for each.
     void wanted(uint32_t ifindex, const Address&);
     /// Routes as of the last change; good until the event loop goes on.

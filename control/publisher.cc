@@ -41,11 +41,11 @@ bool same(std::span<const std::byte> a, const std::vector<std::byte>& b) {
 
 // The whole file first; only then may its number be told.
 Result<bool> write(const std::string& path, shm::Kind kind, uint64_t layout, uint64_t number,
-                   std::span<std::byte> object, std::vector<std::byte>& last) {
+                   std::vector<std::byte>& object, std::vector<std::byte>& last) {
     std::memcpy(object.data() + kNumber, &number, sizeof number);
     if (auto ok = shm::write_immutable(path, kind, layout, object); !ok)
         return tl::unexpected(ok.error());
-    last.assign(object.begin(), object.end());
+    last = std::move(object);
     std::fill_n(last.begin(), kNumber + sizeof number, std::byte{0});
     return true;
 }
@@ -65,9 +65,9 @@ uint64_t Publisher::next_routes() const {
     return control_.routes_generation.load(std::memory_order_relaxed) + 1;
 }
 
-Result<bool> Publisher::services(std::span<std::byte> object, std::span<std::byte> piece) {
+Result<bool> Publisher::services(std::vector<std::byte> object, std::span<std::byte> piece) {
     const uint64_t n = next_services();
-    if (same(object, services_)) return false;
+    if (piece.empty() && same(object, services_)) return false;
     if (!piece.empty())
         if (auto ok = shm::write_immutable(location_.generation("pieces", n), shm::Kind::pieces,
                                            shm::kServicesLayout, piece);
@@ -81,7 +81,7 @@ Result<bool> Publisher::services(std::span<std::byte> object, std::span<std::byt
     return true;
 }
 
-Result<bool> Publisher::routes(std::span<std::byte> object) {
+Result<bool> Publisher::routes(std::vector<std::byte> object) {
     const uint64_t n = next_routes();
     if (same(object, routes_)) return false;
     const auto written = write(location_.generation("routes", n), shm::Kind::routes,

@@ -24,8 +24,8 @@ public:
     /// Publish what shm::build() made (with generation number 0; the number is written here). Say
     /// whether it was published: tables equal to those in force are not. `piece`: a new one that
     /// the object names by the number that it will have.
-    Result<bool> services(std::span<std::byte> object, std::span<std::byte> piece = {});
-    Result<bool> routes(std::span<std::byte> object);
+    Result<bool> services(std::vector<std::byte> object, std::span<std::byte> piece = {});
+    Result<bool> routes(std::vector<std::byte> object);
 
     /// Removes the files of superseded generations. The dataplane does it itself, when its workers
     /// have passed on; call this only while none is there.

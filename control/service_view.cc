@@ -94,7 +94,9 @@ api::Service service_view(const Listed& l, const Service& s, uint32_t slot) {
 
 std::function<bool(std::string&)> services_lines(std::shared_ptr<const Tables> tables, Tally tally,
                                                  const Estimator& estimator,
-                                                 std::optional<ServiceKey> only) {
+                                                 std::optional<ServiceKey> only,
+                                                 void (*append)(std::string&,
+                                                                const api::Service&)) {
     auto slots = std::make_shared<const std::unordered_map<ServiceKey, uint32_t, KeyHash>>(
         service_slots(tables->slots));
     auto sums = std::make_shared<const Tally>(std::move(tally));
@@ -103,8 +105,7 @@ std::function<bool(std::string&)> services_lines(std::shared_ptr<const Tables> t
         const ServiceList& all = tables->desired.services;
         for (; next < all.size() && piece.size() < kPiece; ++next) {
             if (only && all[next].key != *only) continue;
-            piece += to_json(service_view(l, all[next], slots->at(all[next].key)));
-            piece += '\n';
+            append(piece, service_view(l, all[next], slots->at(all[next].key)));
         }
         return next < all.size();
     };

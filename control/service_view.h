@@ -23,10 +23,11 @@ struct Listed {
 /// Everything but its destinations' next hops.
 api::Service service_view(const Listed&, const Service&, uint32_t slot);
 
-/// The services one after the other, one JSON object a line; a generator for api::Reply::more.
-/// Shows the tables as they were when it was made; the estimator must outlive it. `only`: one of
+/// The services one after the other, as `append` writes them (one JSON object a line, or
+/// api::append_rows); a generator for api::Reply::more. Shows the tables as they were when it was made; the estimator must outlive it. `only`: one of
 /// them, which is there.
 std::function<bool(std::string&)> services_lines(std::shared_ptr<const Tables>, Tally,
-                                                 const Estimator&, std::optional<ServiceKey> only);
+                                                 const Estimator&, std::optional<ServiceKey> only,
+                                                 void (*append)(std::string&, const api::Service&));
 
 }  // namespace torii::control

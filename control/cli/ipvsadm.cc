@@ -9,6 +9,7 @@
 
 #include "control/api/client.h"
 #include "control/api/ipvs.h"
+#include "control/api/rows.h"
 #include "control/cli/ipvsadm_format.h"
 #include "control/cli/ipvsadm_line.h"
 #include "control/cli/ipvsadm_restore.h"
@@ -52,7 +53,7 @@ Result<api::IpvsFacts> facts_of(const Place& place) {
 
 // The services of a list: all, or the one that the line names.
 std::string services_target(const std::optional<api::ServiceName>& one) {
-    const std::string all = "/v1/ipvs/services";
+    const std::string all = "/v1/ipvs/rows";
     if (!one) return all;
     if (one->mark != 0)
         return fmt::format("{}?mark={}&family={}", all, one->mark,
@@ -195,9 +196,7 @@ private:
         all.table_buckets = facts_.table_buckets;
         const std::string target = services_target(line.change.service);
         const auto failed = each_line(target, [&](std::string_view text) {
-            auto service = api::from_json<api::Service>(text);
-            if (service) all.services.push_back(std::move(*service));
-            return service.has_value();
+            return api::take_row(all.services, text);
         });
         if (failed) return *failed;
         fmt::print("{}", line.command == Command::save

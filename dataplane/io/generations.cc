@@ -3,9 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <charconv>
+#include <cstring>
 #include <filesystem>
 #include <iterator>
+#include <tuple>
 
 #include "dataplane/io/steered.h"
 
@@ -24,8 +27,9 @@ uint32_t stamp_of(uint64_t number) {
 using Routes = Generation::Routes;
 
 Result<std::unique_ptr<stages::View>> view_of(const shm::ServicesFile& services,
-                                              const Routes& routes) {
-    const auto s = services.view();
+                                              const Routes& routes,
+                                              const stages::View* before = nullptr) {
+    const auto s = services.view(before ? &before->services : nullptr);
     if (!s) return tl::unexpected(s.error());
     const auto r = shm::Routes::view(routes.bytes());
     if (!r) return tl::unexpected(r.error());
@@ -102,7 +106,7 @@ std::optional<Generation> Generations::next(const Generation& current, std::stri
     Generation g;
     g.services = services ? std::move(*services) : current.services;
     g.routes = routes ? std::move(*routes) : current.routes;
-    auto view = view_of(g.services, *g.routes);
+    auto view = view_of(g.services, *g.routes, current.view.get());
     if (!view) {
         // Whole files with contents that do not fit: the pair is refused.
         if (services) refuse(g.services.number(), refused_services_, view.error(), complaint);
@@ -155,6 +159,19 @@ std::vector<uint32_t> either_of(const std::vector<uint32_t>& a, const std::vecto
     return slots;
 }
 
+// The order of ServiceKey, without a call for each address: there may be tens of thousands.
+static bool before(const xdp::ServiceKey& a, const xdp::ServiceKey& b) {
+    const auto word = [](const Address& of, size_t at) {
+        uint64_t w;
+        std::memcpy(&w, of.bytes.data() + at, sizeof w);
+        return std::endian::native == std::endian::little ? __builtin_bswap64(w) : w;
+    };
+    const auto key = [&](const xdp::ServiceKey& k) {
+        return std::tuple(word(k.address, 0), word(k.address, 8), k.port, k.protocol);
+    };
+    return key(a) < key(b);
+}
+
 xdp::SteeringSet steering_of(const stages::View& view, std::span<const uint32_t> leavers) {
     xdp::SteeringSet set;
     for (const shm::ServiceRecord& s : view.services.services) {
@@ -176,7 +193,7 @@ xdp::SteeringSet steering_of(const stages::View& view, std::span<const uint32_t>
         list->erase(std::ranges::unique(*list).begin(), list->end());
     }
     for (auto* list : {&set.services, &set.backends}) {
-        std::ranges::sort(*list);
+        std::ranges::sort(*list, before);
         list->erase(std::ranges::unique(*list).begin(), list->end());
     }
     return set;

@@ -46,6 +46,9 @@ constexpr uint64_t layout_hash(std::initializer_list<uint64_t> numbers) {
     return h;
 }
 
+/// Which mix() (services.h) the indices in objects were made with; part of their layout.
+inline constexpr uint64_t kMixing = 2;
+
 /// Where an instance's objects lie. The default directory is /dev/shm/torii, or $TORII_SHM_DIR.
 struct Location {
     std::string directory;  ///< e.g. /dev/shm/torii/edge1, no trailing slash
@@ -104,6 +107,7 @@ Result<> write_immutable(const std::string& path, Kind, uint64_t layout_hash,
 struct Section {
     uint32_t offset = 0;
     uint32_t count = 0;
+    friend bool operator==(const Section&, const Section&) = default;
 };
 /// True if the section lies inside an object of `size` bytes and is aligned for T.
 template <class T>

@@ -74,7 +74,7 @@ struct RoutesHeader {
                               ///< Address{} = none
 };
 inline constexpr uint64_t kRoutesLayout =
-    layout_hash({sizeof(RoutesHeader), sizeof(NextHop), sizeof(RouteRecord), sizeof(LocalRecord),
+    layout_hash({kMixing, sizeof(RoutesHeader), sizeof(NextHop), sizeof(RouteRecord), sizeof(LocalRecord),
                  offsetof(NextHop, destination), offsetof(NextHop, local), offsetof(RoutesHeader, next_hops)});
 
 /// The outcome of a lookup. `next_hop` is an index into next_hops; for an unresolved connected

@@ -22,9 +22,19 @@ bool tables_fit(const Services& s, const ServiceRecord& r) {
     return fits(s.section<uint32_t>(r, r.table)) && fits(s.section<uint32_t>(r, r.consistent));
 }
 
+// Whether another generation, whose tables fit, has the very same ones in the same place.
+bool shares_tables(const Services& s, const ServiceRecord& r, size_t i, const Services* checked) {
+    if (checked == nullptr || i >= checked->services.size() || r.piece == 0) return false;
+    const ServiceRecord& c = checked->services[i];
+    return s.places[r.piece].data() == checked->places[c.piece].data() &&
+           r.part == c.part && r.targets == c.targets && r.table == c.table &&
+           r.consistent == c.consistent;
+}
+
 // One record's own sections. Element sizes of targets and changes are checked by
 // stages::View::make, which knows the types.
-Result<> check_service(const Services& s, const ServiceRecord& r, size_t i) {
+Result<> check_service(const Services& s, const ServiceRecord& r, size_t i,
+                       const Services* checked) {
     if (r.piece >= s.places.size())
         return refuse(fmt::format("service {} lies in a piece that is not there", i));
     const uint64_t size = s.places[r.piece].size();
@@ -40,7 +50,8 @@ Result<> check_service(const Services& s, const ServiceRecord& r, size_t i) {
         return refuse(fmt::format("service {} has neither address nor mark", i));
     if (r.address.family() == Family::ipv6 && r.persistence_mask > 128)
         return refuse(fmt::format("service {} has a bad persistence mask", i));
-    if (!tables_fit(s, r)) return refuse(fmt::format("service {} has a bad table", i));
+    if (!shares_tables(s, r, i, checked) && !tables_fit(s, r))
+        return refuse(fmt::format("service {} has a bad table", i));
     return {};
 }
 
@@ -61,7 +72,8 @@ Result<> check_indices(const Services& s) {
 
 }  // namespace
 
-Result<Services> Services::view(Bytes object, std::span<const Bytes> pieces) {
+Result<Services> Services::view(Bytes object, std::span<const Bytes> pieces,
+                                const Services* checked) {
     const uint64_t size = object.size();
     if (size < sizeof(ServicesHeader)) return refuse("truncated");
     Services s;
@@ -84,7 +96,7 @@ Result<Services> Services::view(Bytes object, std::span<const Bytes> pieces) {
     s.places.insert(s.places.end(), pieces.begin(), pieces.end());
     if (auto ok = check_indices(s); !ok) return tl::unexpected(ok.error());
     for (size_t i = 0; i < s.services.size(); ++i)
-        if (auto ok = check_service(s, s.services[i], i); !ok)
+        if (auto ok = check_service(s, s.services[i], i, checked); !ok)
             return tl::unexpected(ok.error());
     for (size_t i = 0; i < s.backends.size(); ++i) {
         const BackendRecord& b = s.backends[i];

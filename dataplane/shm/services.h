@@ -153,7 +153,7 @@ struct ServicesHeader {
 };
 
 inline constexpr uint64_t kServicesLayout =
-    layout_hash({sizeof(ServicesHeader), sizeof(ServiceRecord), sizeof(BackendRecord),
+    layout_hash({kMixing, sizeof(ServicesHeader), sizeof(ServiceRecord), sizeof(BackendRecord),
                  offsetof(ServiceRecord, targets), offsetof(ServiceRecord, change_seq),
                  offsetof(BackendRecord, generation), offsetof(BackendRecord, base),
                  offsetof(BackendRecord, protocol), offsetof(BackendRecord, owner),
@@ -161,13 +161,14 @@ inline constexpr uint64_t kServicesLayout =
                  offsetof(ServicesHeader, marks), offsetof(ServicesHeader, pieces),
                  offsetof(ServiceRecord, piece)});
 
-/// Mixes an address, port and protocol for service_index; and an address for vips.
+/// Mixes an address, port and protocol for service_index; and an address for vips. An address's
+/// last bytes, which tell neighbours apart, go where a product carries them upwards.
 inline uint32_t mix(const Address& a, uint16_t raw_port = 0, uint8_t protocol = 0) {
     uint64_t x, y;
     std::memcpy(&x, a.bytes.data(), 8);
     std::memcpy(&y, a.bytes.data() + 8, 8);
     uint64_t h = (x ^ (uint64_t(raw_port) << 8 | protocol)) * 0x9e3779b97f4a7c15u;
-    h = (h ^ (h >> 32) ^ y) * 0xc2b2ae3d27d4eb4fu;
+    h = (h ^ (h >> 32) ^ __builtin_bswap64(y)) * 0xc2b2ae3d27d4eb4fu;
     return uint32_t(h >> 32);
 }
 
@@ -194,8 +195,9 @@ struct Services {
     std::vector<Bytes> places;         ///< by ServiceRecord::piece
 
     /// Checks everything; Errc::layout names what is wrong. `pieces` are the whole files that the
-    /// header names, in its order.
-    static Result<Services> view(Bytes object, std::span<const Bytes> pieces = {});
+    /// header names, in its order. What it shares with `checked` is not looked at again.
+    static Result<Services> view(Bytes object, std::span<const Bytes> pieces = {},
+                                 const Services* checked = nullptr);
 
     /// A section of this object itself.
     template <class T>

@@ -67,10 +67,10 @@ Bytes ServicesFile::bytes() const {
     return built_ ? Bytes(*built_) : Bytes{};
 }
 
-Result<Services> ServicesFile::view() const {
+Result<Services> ServicesFile::view(const Services* checked) const {
     std::vector<Bytes> pieces;
     for (const auto& p : pieces_) pieces.push_back(p->bytes());
-    return Services::view(bytes(), pieces);
+    return Services::view(bytes(), pieces, checked);
 }
 
 }  // namespace torii::shm

@@ -33,7 +33,7 @@ public:
     Bytes bytes() const;
     const std::vector<std::shared_ptr<const Piece>>& pieces() const { return pieces_; }
     /// Everything is checked; see Services::view().
-    Result<Services> view() const;
+    Result<Services> view(const Services* checked = nullptr) const;
 
 private:
     uint64_t number_ = 0;
