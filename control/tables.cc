@@ -1,6 +1,7 @@
 #include "control/tables.h"
 
 #include <algorithm>
+#include <cassert>
 #include <cstring>
 #include <tuple>
 
@@ -209,6 +210,32 @@ Difference difference(const Desired& now, const Desired& next) {
     return d;
 }
 
+const Shared<ListState>& Lists::at(const ServiceKey& key) const {
+    const auto it = std::ranges::lower_bound(all_, key, {}, &Entry::first);
+    assert(it != all_.end() && it->first == key);
+    return it->second;
+}
+
+Lists Lists::with(std::vector<Entry> changed, std::vector<ServiceKey> gone) const {
+    std::ranges::stable_sort(changed, {}, &Entry::first);
+    std::ranges::sort(gone);
+    Lists out;
+    out.all_.reserve(all_.size() + changed.size());
+    auto next = changed.begin();
+    const auto take_changed = [&](const ServiceKey* before) {
+        for (; next != changed.end() && (before == nullptr || next->first < *before); ++next)
+            if (out.all_.empty() || out.all_.back().first != next->first)  // twice: the first
+                out.all_.push_back(std::move(*next));
+    };
+    for (const Entry& e : all_) {
+        take_changed(&e.first);
+        const bool other = next != changed.end() && next->first == e.first;
+        if (!other && !std::ranges::binary_search(gone, e.first)) out.all_.push_back(e);
+    }
+    take_changed(nullptr);
+    return out;
+}
+
 std::vector<uint32_t> slots_of(const Service& s, const ListState& list, const Slots& slots) {
     std::unordered_map<Endpoint, uint32_t, KeyHash> by_endpoint;
     for (const Target& t : list.targets())
@@ -250,20 +277,23 @@ Result<Tables> plan(const Tables& now, Desired next, const SlotFacts& facts) {
     }
     auto slots = assign(now.slots, changes, facts);
     if (!slots) return tl::unexpected(slots.error());
-    Tables t{{}, std::move(*slots), now.lists};
+    Tables t{{}, std::move(*slots), {}};
+    std::vector<Lists::Entry> lists;
+    std::vector<ServiceKey> gone;
     for (const ServiceChange& c : changes) {
         if (c.after == nullptr) {
-            t.lists.erase(c.before->key);
+            gone.push_back(c.before->key);
             continue;
         }
         const bool fresh = c.before == nullptr || c.anew;
         Service nothing;
         nothing.key = c.after->key;
         nothing.scheduler = c.after->scheduler;
-        Shared<ListState>& list = t.lists[c.after->key];
-        if (fresh) list = Shared<ListState>();
+        Shared<ListState> list = fresh ? Shared<ListState>() : now.lists.at(c.after->key);
         replay(list.edit(), fresh ? nothing : *c.before, *c.after, c);
+        lists.emplace_back(c.after->key, std::move(list));
     }
+    t.lists = now.lists.with(std::move(lists), std::move(gone));
     for (const auto& [was, is] : kept) next.services.set(is, now.desired.services.handles()[was]);
     t.desired = std::move(next);
     return t;
@@ -344,6 +374,7 @@ Result<Tables> recover(const shm::Services& from) {
     t.desired.behaviour = from.header->behaviour;
     t.desired.marks.assign(from.marks.begin(), from.marks.end());
     t.slots = recover_slots(from);
+    std::vector<Lists::Entry> lists;
     for (const shm::ServiceRecord& r : from.services) {
         const uint64_t size = from.places[r.piece].size();
         if (!shm::inside<Target>(r.targets, size) ||
@@ -371,9 +402,10 @@ Result<Tables> recover(const shm::Services& from) {
         view.change_seq = r.change_seq;
         view.max_weight = r.max_weight;
         view.gcd = r.gcd;
-        t.lists.emplace(s.key, ListState::restore(view));
+        lists.emplace_back(s.key, ListState::restore(view));
         t.desired.services.push_back(std::move(s));
     }
+    t.lists = Lists{}.with(std::move(lists), {});
     return t;
 }
 

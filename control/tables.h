@@ -3,7 +3,6 @@
 // next. A restarted toriid recovers them from the generation in force, so that nothing else has to
 // be stored and nothing changes by the restart.
 
-#include <map>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -16,10 +15,25 @@
 
 namespace torii::control {
 
+/// The list of each service, by key.
+class Lists {
+public:
+    using Entry = std::pair<ServiceKey, Shared<scheduler::ListState>>;
+    /// Asking for one that is not there is a mistake of the caller.
+    const Shared<scheduler::ListState>& at(const ServiceKey&) const;
+    size_t size() const { return all_.size(); }
+    bool empty() const { return all_.empty(); }
+    /// Without `gone`, with `changed` in the place of what was there or besides.
+    Lists with(std::vector<Entry> changed, std::vector<ServiceKey> gone) const;
+
+private:
+    std::vector<Entry> all_;  // sorted: copying a tree of thousands is most of a change
+};
+
 struct Tables {
     Desired desired;
     Slots slots;
-    std::map<ServiceKey, Shared<scheduler::ListState>> lists;
+    Lists lists;
 };
 
 /// What changes when `next` takes the place of `now`, for the log.

@@ -274,13 +274,14 @@ void Supervisor::look_for_generation() {
 void Supervisor::put_in_force(Generation next) {
     steering_known_ = steering_known_ || next.services.number() != 0;
     const auto before = leavers(*next.view, counters());
-    steer(merged(steering_, steering_of(*next.view, before)));
+    const xdp::SteeringSet wanted = steering_of(*next.view, before);
+    if (!same(wanted, steering_)) steer(merged(steering_, wanted));
     for (auto& worker : workers_) worker->use(next.view.get());
     wait_settled();
-    in_force_ = std::move(next);
+    std::swap(in_force_, next);  // the former one is taken apart when everybody knows
     leavers_ = either_of(before, leavers(*in_force_.view, counters()));
     former_leavers_ = leavers_;
-    steer(steering_of(*in_force_.view, leavers_));
+    steer(leavers_ == before ? wanted : steering_of(*in_force_.view, leavers_));
     shm::ControlBlock& c = control();
     c.services_in_force.store(in_force_.services.number(), std::memory_order_release);
     c.routes_in_force.store(in_force_.routes->number, std::memory_order_release);

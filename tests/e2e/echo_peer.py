@@ -6,6 +6,7 @@
 The latter ends with exit status 1 when other bytes come back. PIECE: bytes of a datagram; one larger than the link goes in
 fragments, and again when it is lost: the first one may be what tells the sender how small fragments have to be.
 """
+import errno
 import os
 import select
 import socket
@@ -70,8 +71,9 @@ def compare_udp(address, port, content, piece=PIECE):
             try:
                 back.append(s.recv(65535))
                 break
-            except TimeoutError:
-                pass
+            except OSError as error:
+                if not isinstance(error, TimeoutError) and error.errno != errno.EMSGSIZE:
+                    raise
     return b"".join(back)
 
 

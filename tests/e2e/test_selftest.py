@@ -156,19 +156,19 @@ def test_tunnel(selftest, kind):
 
 @pytest.mark.parametrize("kind", ["ipip", "gue", "gre-csum"])
 def test_datagrams_in_fragments_go_through_tunnels(selftest, kind):
-    """Fragments fill the link, so that with a tunnel's headers they do not fit: IPv4 ones are cut up once more, whoever
-    sends IPv6 ones is told."""
+    """Fragments fill the link, so that with a tunnel's headers they do not fit: IPv4 ones are cut up once more (inside
+    IPv4), whoever sends IPv6 ones is told."""
     far_end = selftest.answer_straight()
-    for real in (REAL4, REAL6):
-        for vip in (VIP4, VIP6):
+    for real, vips in ((REAL4, (VIP4, VIP6)), (REAL6, (VIP6,))):
+        for vip in vips:
             selftest.add("udp", vip, real, "-i", *TUNNELS[kind])
         selftest.ready()
-        for vip in (VIP4, VIP6):
+        for vip in vips:
             for size in (2000, 9000):
                 selftest.client.run(PYTHON, HERE / "echo_peer.py", "compare", "udp", vip, ECHO, size, size)
         selftest.clear()
     verdicts = selftest.torii.verdicts()
-    assert verdicts["tunnel"] > 2 * 2 * (2000 + 9000) // 1500 and verdicts["answered_too_big"] >= 1, verdicts
+    assert verdicts["tunnel"] > 3 * (2000 + 9000) // 1500 and verdicts["answered_too_big"] >= 1, verdicts
     assert far_end.output().strip() == "ready", far_end.output()
 
 
