@@ -97,8 +97,7 @@ Result<> Compiler::place_services(const Tables& t) {
     for (const ServiceHandle& s : t.desired.services.handles()) {
         Placed& p = placed_[s->key];
         if (p.round == round_)
-            return fail(Errc::exists,
-                        fmt::format("service {} is there twice", to_string(s->key)));
+            return fail(Errc::exists, fmt::format("service {} is there twice", to_string(s->key)));
         p.round = round_;
         const auto place = uint32_t(order_.size());
         order_.push_back(&p);

@@ -37,7 +37,7 @@ public:
 private:
     struct Piece {
         uint64_t number = 0;
-        shm::Bytes bytes;                          // in one of:
+        shm::Bytes bytes;  // in one of:
         std::shared_ptr<const shm::Piece> mapped;
         std::vector<std::byte> built;
         uint32_t index = 0;  // ServiceRecord::piece in the generation in the making

@@ -15,9 +15,8 @@ namespace torii::control {
 Runtime::Apply Daemon::State::apply_to(Engine::Applied& applied, health::Plan* plan) {
     return [this, &applied, plan](const Desired& next, const Zero& zero) -> Result<> {
         const health::HealthState& known = plan ? plan->state : monitor->state();
-        health::Applied wanted =
-            apply_health(apply_manual(next, manual, manual_memory), known,
-                         std::chrono::steady_clock::now(), health_memory);
+        health::Applied wanted = apply_health(apply_manual(next, manual, manual_memory), known,
+                                              std::chrono::steady_clock::now(), health_memory);
         auto done =
             engine->apply(std::move(wanted.desired), uint32_t(config.dataplane.backends), zero);
         if (!done) return tl::unexpected(done.error());

@@ -19,7 +19,8 @@ struct IpvsApi {
 bool is_ipvs_path(std::string_view path);
 
 /// GET /v1/ipvs: table size and timeouts. GET /v1/ipvs/services[?tcp=ADDRESS:PORT]: a JSON object a
-/// line; /v1/ipvs/rows, with the same query: api/rows.h. POST /v1/ipvs: one command or a list of them (api/ipvs.h). `full`: changes are allowed.
+/// line; /v1/ipvs/rows, with the same query: api/rows.h. POST /v1/ipvs: one command or a list of
+/// them (api/ipvs.h). `full`: changes are allowed.
 api::Reply answer_ipvs(const IpvsApi&, const api::Request&, bool full);
 
 }  // namespace torii::control

@@ -112,12 +112,11 @@ Desired apply_manual(Desired all, const Manual& manual) {
 
 Result<Manual> say(Manual manual, const ManualKey& key, ManualState state, const Desired& all) {
     const Said said(key, state);
-    const bool known =
-        std::any_of(all.services.begin(), all.services.end(), [&](const Service& s) {
-            return (key.service.empty() || said.means(s)) &&
-                   std::ranges::any_of(s.destinations,
-                                       [&](const Destination& d) { return said.means(d); });
-        });
+    const bool known = std::any_of(all.services.begin(), all.services.end(), [&](const Service& s) {
+        return (key.service.empty() || said.means(s)) &&
+               std::ranges::any_of(s.destinations,
+                                   [&](const Destination& d) { return said.means(d); });
+    });
     // What was said of a server that has gone meanwhile can still be taken back.
     if (!known && !(state == ManualState::up && manual.contains(key)))
         return fail(Errc::not_found,

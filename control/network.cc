@@ -242,9 +242,7 @@ void Network::State::resolve() {
     ask();
 }
 
-void Network::State::ask() {
-    report("resolve", resolver->set({asked.begin(), asked.end()}));
-}
+void Network::State::ask() { report("resolve", resolver->set({asked.begin(), asked.end()})); }
 
 void Network::State::refresh_later() {
     refresh.expires_after(kRefresh);

@@ -92,11 +92,9 @@ api::Service service_view(const Listed& l, const Service& s, uint32_t slot) {
     return out;
 }
 
-std::function<bool(std::string&)> services_lines(std::shared_ptr<const Tables> tables, Tally tally,
-                                                 const Estimator& estimator,
-                                                 std::optional<ServiceKey> only,
-                                                 void (*append)(std::string&,
-                                                                const api::Service&)) {
+std::function<bool(std::string&)> services_lines(
+    std::shared_ptr<const Tables> tables, Tally tally, const Estimator& estimator,
+    std::optional<ServiceKey> only, void (*append)(std::string&, const api::Service&)) {
     auto slots = std::make_shared<const std::unordered_map<ServiceKey, uint32_t, KeyHash>>(
         service_slots(tables->slots));
     auto sums = std::make_shared<const Tally>(std::move(tally));

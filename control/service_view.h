@@ -24,8 +24,8 @@ struct Listed {
 api::Service service_view(const Listed&, const Service&, uint32_t slot);
 
 /// The services one after the other, as `append` writes them (one JSON object a line, or
-/// api::append_rows); a generator for api::Reply::more. Shows the tables as they were when it was made; the estimator must outlive it. `only`: one of
-/// them, which is there.
+/// api::append_rows); a generator for api::Reply::more. Shows the tables as they were when it was
+/// made; the estimator must outlive it. `only`: one of them, which is there.
 std::function<bool(std::string&)> services_lines(std::shared_ptr<const Tables>, Tally,
                                                  const Estimator&, std::optional<ServiceKey> only,
                                                  void (*append)(std::string&, const api::Service&));

@@ -70,7 +70,7 @@ struct ServiceChange {
     const Service* after = nullptr;   ///< none: it goes
     /// It was deleted and added again in between: only connections that live on are carried over.
     bool anew = false;
-    std::vector<uint32_t> slots_before;     ///< of the destinations of `before`
+    std::vector<uint32_t> slots_before;      ///< of the destinations of `before`
     std::vector<uint32_t> slots_after = {};  ///< of those of `after`; assign() fills it in
 };
 

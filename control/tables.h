@@ -46,9 +46,9 @@ struct Difference {
 };
 Difference difference(const Desired& now, const Desired& next);
 
-/// The tables for `next`; those of services that are as they were are handed on. Each service's list gets the changes as ipvsadm would have made them:
-/// removals, then edits, then additions; a service whose scheduler changes is rebound. Errc::full
-/// when there are not enough slots.
+/// The tables for `next`; those of services that are as they were are handed on. Each service's
+/// list gets the changes as ipvsadm would have made them: removals, then edits, then additions; a
+/// service whose scheduler changes is rebound. Errc::full when there are not enough slots.
 Result<Tables> plan(const Tables& now, Desired next, const SlotFacts&);
 
 /// What workers need of one service, and the records of its destinations by slot. `number`: its

@@ -84,7 +84,7 @@ struct Key {
     std::span<const Word> one_of = {};  ///< enums and fixed sets of text
     Reload reload = Reload::live;
     Status status = Status::supported;
-    std::string_view absent = {};  ///< why torii has not what LVS has by this name
+    std::string_view absent = {};           ///< why torii has not what LVS has by this name
     Mark& (*mark)(void* object) = nullptr;  ///< keeps the value's place; see mark_in<>
     std::string_view unless = {};           ///< written out only where that key has no value
     bool quiet = false;                     ///< written out only where it is not the default

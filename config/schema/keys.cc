@@ -125,10 +125,8 @@ constexpr Key kTimeoutKeys[] = {
 // LVS's that torii has, and those that would mean nothing here.
 #define TORII_SWITCH(NAME, MOST, HELP) \
     { .name = #NAME, .field = field<&Behaviour::NAME>, .help = HELP, .max = MOST }
-#define TORII_ABSENT(NAME, WHY)                                                              \
-    {                                                                                        \
-        .name = #NAME, .field = field<&Behaviour::NAME>, .status = later, .absent = WHY      \
-    }
+#define TORII_ABSENT(NAME, WHY) \
+    { .name = #NAME, .field = field<&Behaviour::NAME>, .status = later, .absent = WHY }
 constexpr Key kBehaviourKeys[] = {
     TORII_ABSENT(am_droprate, "it says how much 'drop_packet' drops, which torii has not"),
     TORII_ABSENT(amemthresh,
@@ -154,8 +152,7 @@ constexpr Key kBehaviourKeys[] = {
     TORII_SWITCH(nat_icmp_send, 1,
                  "1: a NAT backend's packet without a connection is answered with ICMP port "
                  "unreachable"),
-    TORII_SWITCH(pmtu_disc, 1,
-                 "tunnels: 1 copies don't fragment to the outer header, 0 clears it"),
+    TORII_SWITCH(pmtu_disc, 1, "tunnels: 1 copies don't fragment to the outer header, 0 clears it"),
     TORII_SWITCH(schedule_icmp, 1,
                  "1: a client's ICMP errors about no known connection are scheduled as its packets "
                  "are"),

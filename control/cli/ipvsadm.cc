@@ -195,9 +195,8 @@ private:
         api::Services all;
         all.table_buckets = facts_.table_buckets;
         const std::string target = services_target(line.change.service);
-        const auto failed = each_line(target, [&](std::string_view text) {
-            return api::take_row(all.services, text);
-        });
+        const auto failed = each_line(
+            target, [&](std::string_view text) { return api::take_row(all.services, text); });
         if (failed) return *failed;
         fmt::print("{}", line.command == Command::save
                              ? save_services(all, names)

@@ -109,7 +109,8 @@ Applied apply_health(Desired desired, const HealthState& state, TimePoint now,
         Applied one;
         control::Service next = *s;
         apply_to(next, *health->second, now, one);
-        const control::ServiceHandle made = next == *s ? s : control::ServiceHandle(std::move(next));
+        const control::ServiceHandle made =
+            next == *s ? s : control::ServiceHandle(std::move(next));
         if (is_steady(one)) memory.keep(s, {health->second}, made);
         take(out, one);
         desired.services.set(i, made);

@@ -203,8 +203,7 @@ void Planner::add(const config::Service& s, const config::Virtual& v, const conf
     const uint32_t n = check_of(std::move(target), settings, up);
     plan_.checks[n].members.push_back(member);
     plan_.of_server[{member.service, member.backend}].push_back(n);
-    ServerHealth& server =
-        plan_.state.services[member.service].edit().servers[member.backend];
+    ServerHealth& server = plan_.state.services[member.service].edit().servers[member.backend];
     server.up = server.up && plan_.checks[n].check.up;
 }
 

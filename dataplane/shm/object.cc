@@ -31,8 +31,7 @@ uint64_t checksum(std::span<const std::byte> bytes) {
     size_t at = 0;
     for (; at + kLanes * kWord <= bytes.size(); at += kLanes * kWord)
         for (size_t lane = 0; lane < kLanes; ++lane) take(lanes[lane], at + lane * kWord, kWord);
-    for (; at < bytes.size(); at += kWord)
-        take(lanes[0], at, std::min(kWord, bytes.size() - at));
+    for (; at < bytes.size(); at += kWord) take(lanes[0], at, std::min(kWord, bytes.size() - at));
     uint64_t h = bytes.size();
     for (const uint64_t lane : lanes) {
         h = (h ^ lane) * kPrime;

@@ -14,15 +14,7 @@
 
 namespace torii::shm {
 
-enum class Kind : uint32_t {
-    control = 1,
-    services,
-    routes,
-    counters,
-    events,
-    connections,
-    pieces
-};
+enum class Kind : uint32_t { control = 1, services, routes, counters, events, connections, pieces };
 std::string_view to_string(Kind);
 
 inline constexpr uint32_t kLayoutVersion = 1;

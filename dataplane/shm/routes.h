@@ -73,9 +73,9 @@ struct RoutesHeader {
     Section port_addresses;   ///< Address, two a port (IPv4 then IPv6): source of ICMP errors;
                               ///< Address{} = none
 };
-inline constexpr uint64_t kRoutesLayout =
-    layout_hash({kMixing, sizeof(RoutesHeader), sizeof(NextHop), sizeof(RouteRecord), sizeof(LocalRecord),
-                 offsetof(NextHop, destination), offsetof(NextHop, local), offsetof(RoutesHeader, next_hops)});
+inline constexpr uint64_t kRoutesLayout = layout_hash(
+    {kMixing, sizeof(RoutesHeader), sizeof(NextHop), sizeof(RouteRecord), sizeof(LocalRecord),
+     offsetof(NextHop, destination), offsetof(NextHop, local), offsetof(RoutesHeader, next_hops)});
 
 /// The outcome of a lookup. `next_hop` is an index into next_hops; for an unresolved connected
 /// neighbour it is the device's template and `wanted` is the address to resolve.

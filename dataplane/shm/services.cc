@@ -16,8 +16,8 @@ tl::unexpected<Error> refuse(std::string why) {
 // Whether every index of a service's tables names one of its targets.
 bool tables_fit(const Services& s, const ServiceRecord& r) {
     const auto fits = [&](std::span<const uint32_t> table) {
-        return std::ranges::all_of(
-            table, [&](uint32_t t) { return t == ~0u || t < r.targets.count; });
+        return std::ranges::all_of(table,
+                                   [&](uint32_t t) { return t == ~0u || t < r.targets.count; });
     };
     return fits(s.section<uint32_t>(r, r.table)) && fits(s.section<uint32_t>(r, r.consistent));
 }
@@ -26,9 +26,8 @@ bool tables_fit(const Services& s, const ServiceRecord& r) {
 bool shares_tables(const Services& s, const ServiceRecord& r, size_t i, const Services* checked) {
     if (checked == nullptr || i >= checked->services.size() || r.piece == 0) return false;
     const ServiceRecord& c = checked->services[i];
-    return s.places[r.piece].data() == checked->places[c.piece].data() &&
-           r.part == c.part && r.targets == c.targets && r.table == c.table &&
-           r.consistent == c.consistent;
+    return s.places[r.piece].data() == checked->places[c.piece].data() && r.part == c.part &&
+           r.targets == c.targets && r.table == c.table && r.consistent == c.consistent;
 }
 
 // One record's own sections. Element sizes of targets and changes are checked by

@@ -129,8 +129,8 @@ struct ServiceRecord {
     uint32_t persistence_mask;     ///< IPv4: a mask in host order; IPv6: a prefix length
     uint32_t drain;                ///< seconds a leaving backend's connections live; 0 = for ever
     char pe[16];                   ///< persistence engine, NUL-terminated
-    uint32_t piece;    ///< where its sections lie: 0 = in this object, n = in its piece n - 1
-    Section part;      ///< bytes of that piece: everything of this service; piece 0: not used
+    uint32_t piece;  ///< where its sections lie: 0 = in this object, n = in its piece n - 1
+    Section part;    ///< bytes of that piece: everything of this service; piece 0: not used
     uint32_t reserved[5];
 };
 
@@ -216,7 +216,9 @@ struct Services {
     }
     std::string_view name(const ServiceRecord& s) const { return text(s, s.name); }
     /// Of a backend that is present.
-    std::string_view name(const BackendRecord& b) const { return text(services[b.service], b.name); }
+    std::string_view name(const BackendRecord& b) const {
+        return text(services[b.service], b.name);
+    }
     const ServiceRecord* find(const Address& a, be16 port, Protocol p) const {
         const uint32_t mask = uint32_t(service_index.size()) - 1;
         for (uint32_t i = mix(a, port.raw(), uint8_t(p)) & mask;; i = (i + 1) & mask) {

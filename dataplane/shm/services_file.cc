@@ -17,7 +17,8 @@ Result<std::shared_ptr<const Piece>> open_piece(const Location& location, uint64
 
 std::shared_ptr<const Piece> find(const ServicesFile* known, uint64_t number) {
     if (known == nullptr) return nullptr;
-    const auto it = std::ranges::find(known->pieces(), number, [](const auto& p) { return p->number; });
+    const auto it =
+        std::ranges::find(known->pieces(), number, [](const auto& p) { return p->number; });
     return it == known->pieces().end() ? nullptr : *it;
 }
 

@@ -216,11 +216,11 @@ bool schedule_quoted(Context& c, Packet& p, const Quote& q) {
     Packet s = turned(p, q, room);
     if (!find_service(c.view, s)) return false;
     const Address client = source_of(s);
-    s.hash = s.ipv6 ? flow::hash6(c.state.seed, s.protocol, client.bytes.data(),
-                                  s.source_port.raw())
-                    : flow::hash4(c.state.seed, s.protocol, client.as_v4().raw(),
-                                  s.source_port.raw());
-    for (int tries = 0; tries < 2 && s.entry == flow::kNone && s.verdict == Verdict::open; ++tries) {
+    s.hash = s.ipv6
+                 ? flow::hash6(c.state.seed, s.protocol, client.bytes.data(), s.source_port.raw())
+                 : flow::hash4(c.state.seed, s.protocol, client.as_v4().raw(), s.source_port.raw());
+    for (int tries = 0; tries < 2 && s.entry == flow::kNone && s.verdict == Verdict::open;
+         ++tries) {
         const Choice choice = choose_backend(c, s);
         if (choice.slot == scheduler::kNoBackend) break;
         if (is_one_packet(c, s)) {

@@ -46,8 +46,8 @@ struct View {
     std::vector<Address> nat_backends;  ///< sorted, each once
     /// Where NAT backends listen; any: every protocol. Sorted; only with nat_icmp_send.
     std::vector<std::tuple<Address, uint16_t, Protocol>> nat_ports;
-    std::vector<uint32_t> deadlines;    ///< ticks at which drains are over, sorted
-    Marks marks;                        ///< empty when no service has a mark
+    std::vector<uint32_t> deadlines;  ///< ticks at which drains are over, sorted
+    Marks marks;                      ///< empty when no service has a mark
 
     static uint32_t filter_bit4(uint32_t raw) { return raw * 0x9e3779b1u >> 20; }
     static uint32_t filter_bit6(const uint8_t* a) {

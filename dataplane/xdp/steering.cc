@@ -225,8 +225,8 @@ Result<> change(int index, const SteeringSet& from, const SteeringSet& to) {
     SteeringSet gone = without(from, to);
     // A block that is only marked otherwise stays, and so does an address behind another port.
     std::erase_if(gone.marks, [&](const MarkedBlock& block) {
-        const auto it = std::ranges::lower_bound(to.marks, block.destination, {},
-                                                 &MarkedBlock::destination);
+        const auto it =
+            std::ranges::lower_bound(to.marks, block.destination, {}, &MarkedBlock::destination);
         return it != to.marks.end() && it->destination == block.destination;
     });
     Keys stale = keys_of(gone);

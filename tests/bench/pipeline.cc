@@ -129,7 +129,8 @@ void measure_one(Report& report, const Effort& effort, MemoryPort& port, WorldSp
     for (Case& c : cases) c.name = name_of(spec, flows, c.part);
     std::erase_if(cases, [&](const Case& c) { return !report.wants(c.name); });
     const bool looped = !spec.ipv6 && spec.forward == shm::Forward::nat;
-    const std::string loop = fmt::format("ceiling/loop/flows={}", flows), macswap = "ceiling/macswap";
+    const std::string loop = fmt::format("ceiling/loop/flows={}", flows),
+                      macswap = "ceiling/macswap";
     // Asked for alone, macswap is measured once: what it costs does not depend on the flows.
     const bool ceilings =
         looped && (report.wants(loop) || (flows == kFlows[0] && report.wants(macswap)));

@@ -104,8 +104,8 @@ TEST_P(Switches, NatIcmpSendTellsABackendThatItsPacketBelongsToNobody) {
 TEST_P(Switches, CacheBypassLetsAMarkServicesPacketsGoOn) {
     const auto marked = world.service(v6() ? "::" : "0.0.0.0", 0, Protocol::any);
     world.services.services[marked].record.mark = 7;
-    world.services.marks = {{*parse_address(vip()), uint8_t(v6() ? 128 : 32), Protocol::tcp, 0,
-                             65535, 0, 7}};
+    world.services.marks = {
+        {*parse_address(vip()), uint8_t(v6() ? 128 : 32), Protocol::tcp, 0, 65535, 0, 7}};
     world.service(vip(), 53, Protocol::udp);
     const auto send = [&] { return verdict(Frame().ip(client(), vip()).tcp(40000, 80, kSyn)); };
     world.publish();
@@ -123,8 +123,8 @@ TEST_P(Switches, CacheBypassLetsAMarkServicesPacketsGoOn) {
 TEST_P(Switches, CacheBypassIsNotForTheHostsOwnAddresses) {
     const auto marked = world.service(v6() ? "::" : "0.0.0.0", 0, Protocol::any);
     world.services.services[marked].record.mark = 7;
-    world.services.marks = {{*parse_address(ourself()), uint8_t(v6() ? 128 : 32), Protocol::tcp, 0,
-                             65535, 0, 7}};
+    world.services.marks = {
+        {*parse_address(ourself()), uint8_t(v6() ? 128 : 32), Protocol::tcp, 0, 65535, 0, 7}};
     world.services.behaviour.cache_bypass = 1;
     world.publish();
     EXPECT_EQ(verdict(Frame().ip(client(), ourself()).tcp(40000, 80, kSyn)),
@@ -149,18 +149,17 @@ TEST_P(Switches, ScheduleIcmpFindsAServerForAClientsError) {
     EXPECT_EQ(out.verdict, Verdict::icmp_related);
     EXPECT_EQ(out.port, 1);
     EXPECT_EQ(wrong_checksums(out.frame), "");
-    EXPECT_EQ(diff(out.frame, Frame()
-                                  .ip(router, server())
-                                  .ttl(63)
-                                  .eth(kPort1Mac, kServerMac)
-                                  .icmp(v6() ? 2 : 3, v6() ? 0 : 4, 1400)
-                                  .payload(Frame()
-                                               .ip(server(), client())
-                                               .tcp(8080, 40000, kAck)
-                                               .payload("much")
-                                               .packet())
-                                  .bytes()),
-              "");
+    EXPECT_EQ(
+        diff(out.frame,
+             Frame()
+                 .ip(router, server())
+                 .ttl(63)
+                 .eth(kPort1Mac, kServerMac)
+                 .icmp(v6() ? 2 : 3, v6() ? 0 : 4, 1400)
+                 .payload(
+                     Frame().ip(server(), client()).tcp(8080, 40000, kAck).payload("much").packet())
+                 .bytes()),
+        "");
     // The connection waits three seconds for its owner, whose packet takes it over.
     EXPECT_EQ(world.word(out).state, uint8_t(flow::TcpState::none));
     EXPECT_EQ(world.backend_row(0).connections.get(), 1u);

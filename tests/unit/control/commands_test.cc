@@ -206,7 +206,7 @@ TEST(Edits, TheFileWinsWhereItSaysSomethingNew) {
     b.run("add_server 10.0.0.1:80 10.0.1.3:80 3");
     b.run("add_service mark7");
     b.desired.services.edit(0).destinations[0].weight = 5;  // the file now says so
-    b.desired.services.edit(0).name = "www";           // which is nothing to LVS
+    b.desired.services.edit(0).name = "www";                // which is nothing to LVS
     b.edits = keep_beside(b.desired, b.edits);
     EXPECT_EQ(b.servers(), "10.0.1.1:80=5 10.0.1.2:80=8 10.0.1.3:80=3 ");
     EXPECT_EQ(b.running().services.size(), 2u);

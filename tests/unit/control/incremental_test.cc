@@ -62,8 +62,8 @@ public:
         }
         ++facts_.generation;
         facts_.in_force =
-            std::max(facts_.in_force, facts_.generation - 1 -
-                                          std::min<uint64_t>(pick(3), facts_.generation - 1));
+            std::max(facts_.in_force,
+                     facts_.generation - 1 - std::min<uint64_t>(pick(3), facts_.generation - 1));
         facts_.now += pick(1000);
         facts_.backend = [this](uint32_t i) { return i < used_.size() ? used_[i] : Usage{}; };
         facts_.service = facts_.backend;
@@ -162,11 +162,11 @@ private:
         std::vector<api::IpvsCommand> commands;
         for (uint32_t n = 1 + pick(4); n > 0; --n) {
             api::IpvsCommand c;
-            constexpr api::Verb kVerbs[] = {
-                api::Verb::add_service,  api::Verb::edit_service, api::Verb::delete_service,
-                api::Verb::add_server,   api::Verb::add_server,   api::Verb::add_server,
-                api::Verb::edit_server,  api::Verb::edit_server,  api::Verb::delete_server,
-                api::Verb::delete_server};
+            constexpr api::Verb kVerbs[] = {api::Verb::add_service,    api::Verb::edit_service,
+                                            api::Verb::delete_service, api::Verb::add_server,
+                                            api::Verb::add_server,     api::Verb::add_server,
+                                            api::Verb::edit_server,    api::Verb::edit_server,
+                                            api::Verb::delete_server,  api::Verb::delete_server};
             c.verb = pick(60) == 0 ? api::Verb::clear : kVerbs[pick(std::size(kVerbs))];
             api::ServiceName name;
             const ServiceKey k = key(pick(kServices + 3));

@@ -67,7 +67,7 @@ TEST_F(Slotted, OfARemovedBackendWaitUntilEveryWorkerKnowsAndNoConnectionIsLeft)
     counted(used);
     const Tables both = step({}, with({kA, kB}));  // generation 1
     Tables one = step(both, with({kB}));           // generation 2
-    facts.in_force = 1;                           // a worker may still choose A
+    facts.in_force = 1;                            // a worker may still choose A
     Tables three = step(one, with({kB, kC}));
     EXPECT_EQ(slot(three, kC), 2u);
     facts.in_force = 2;

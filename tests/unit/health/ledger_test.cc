@@ -64,8 +64,7 @@ public:
     Desired afresh() const {
         Plan plan = make_plan(config_, nullptr);
         for (const auto& [server, checks] : plan.of_server) {
-            ServerHealth& h =
-                plan.state.services.at(server.first).edit().servers.at(server.second);
+            ServerHealth& h = plan.state.services.at(server.first).edit().servers.at(server.second);
             h = {};
             TimePoint up_since{}, down_since = TimePoint::max();
             for (const uint32_t n : checks) {

@@ -160,6 +160,96 @@ TEST_F(GenerationsTest, OlderFilesAreRemovedAndNothingElse) {
     EXPECT_TRUE(std::filesystem::exists(location_.path("control")));
 }
 
+// What pieces are for: a generation finds its services in files of earlier ones.
+struct PiecesTest : GenerationsTest {
+    void publish_piece(uint64_t number, std::string_view name) {
+        shm::ServiceDescription d;
+        d.name = name;
+        auto part = *shm::part_of(d, {});
+        std::vector<std::byte> piece(sizeof(shm::ObjectHeader));
+        piece.insert(piece.end(), part.bytes.begin(), part.bytes.end());
+        ASSERT_TRUE(shm::write_immutable(location_.generation("pieces", number), shm::Kind::pieces,
+                                         shm::kServicesLayout, piece));
+    }
+    // Services with those names, which lie in those pieces.
+    void publish(uint64_t number, std::vector<std::pair<uint64_t, std::string>> services) {
+        std::vector<uint64_t> numbers;
+        for (const auto& [piece, name] : services) numbers.push_back(piece);
+        std::ranges::sort(numbers);
+        numbers.erase(std::ranges::unique(numbers).begin(), numbers.end());
+        std::vector<shm::ServiceRecord> records;
+        for (const auto& [piece, name] : services) {
+            shm::ServiceDescription d;
+            d.name = name;
+            shm::ServiceRecord r = shm::part_of(d, {})->record;
+            shm::move_sections(r, sizeof(shm::ObjectHeader));
+            r.mark = uint32_t(records.size()) + 1;
+            std::snprintf(r.scheduler, sizeof r.scheduler, "rr");
+            r.piece = uint32_t(std::ranges::find(numbers, piece) - numbers.begin()) + 1;
+            r.part = {sizeof(shm::ObjectHeader), uint32_t(name.size())};
+            r.gcd = 1;
+            records.push_back(r);
+        }
+        auto root = *shm::build(shm::ServicesRoot{{}, {}, {}, records, {}, numbers});
+        ASSERT_TRUE(shm::write_immutable(location_.generation("services", number),
+                                         shm::Kind::services, shm::kServicesLayout, root));
+        control_.services_generation.store(number);
+    }
+    bool there(uint64_t piece) {
+        return std::filesystem::exists(location_.generation("pieces", piece));
+    }
+    std::string names() {
+        std::string all;
+        for (const auto& s : current_.view->services.services)
+            all += std::string(current_.view->services.name(s)) + " ";
+        return all;
+    }
+};
+
+TEST_F(PiecesTest, AreSharedAndGoWithTheLastThatNamesThem) {
+    publish_piece(1, "one");
+    publish(1, {{1, "one"}});
+    ASSERT_TRUE(take()) << complaint_;
+    publish_piece(2, "two");
+    publish(2, {{1, "one"}, {2, "two"}});
+    ASSERT_TRUE(take()) << complaint_;
+    EXPECT_EQ(names(), "one two ");
+    generations_.remove_older(current_);
+    EXPECT_TRUE(there(1) && there(2));
+    // Mapped already: the file need not be looked at again.
+    std::ofstream(location_.path("other")) << "another file";
+    std::filesystem::rename(location_.path("other"), location_.generation("pieces", 2));
+    publish_piece(4, "next");  // of a generation that is not published yet
+    publish(3, {{2, "two"}});
+    ASSERT_TRUE(take()) << complaint_;
+    EXPECT_EQ(names(), "two ");
+    generations_.remove_older(current_);
+    EXPECT_FALSE(there(1));
+    EXPECT_TRUE(there(2) && there(4));
+}
+
+TEST_F(PiecesTest, ALostOrDamagedOneIsRefusedByName) {
+    publish(1, {{1, "one"}});
+    EXPECT_FALSE(take());
+    EXPECT_THAT(complaint_, HasSubstr("pieces.1"));
+    publish_piece(2, "two");
+    publish(2, {{2, "two"}});
+    std::fstream file(location_.generation("pieces", 2), std::ios::in | std::ios::out);
+    file.seekp(sizeof(shm::ObjectHeader));
+    file.put('T');
+    file.close();
+    EXPECT_FALSE(take());
+    EXPECT_THAT(complaint_, HasSubstr("pieces.2"));
+    EXPECT_EQ(control_.refused_generation.load(), 2u);
+}
+
+TEST_F(PiecesTest, AServiceThatReachesOutOfItsPieceIsRefused) {
+    publish_piece(1, "one");
+    publish(1, {{1, "a longer name than there is"}});
+    EXPECT_FALSE(take());
+    EXPECT_THAT(complaint_, HasSubstr("service 0"));
+}
+
 TEST_F(GenerationsTest, SteeringIsServicesNatBackendsAndTheHostsOtherAddresses) {
     publish_services(1, "192.0.2.10");
     publish_routes(1, {{address("192.0.2.10"), 1}, {address("192.0.2.1"), 1}});
