@@ -164,7 +164,7 @@ TEST(Ledger, AReloadKeepsWhatIsKnownAndBelievesNobodyUpWhoWasDown) {
     for (const char* health : {"  health: {type: tcp, fall: 9}\n", "  health: {type: icmp}\n",
                                "  checks: [{type: icmp}, {type: tcp}]\n"}) {
         ledger.adopt(ledger.prepare(with(health), nullptr));
-        const auto& servers = ledger.plan().state.services.begin()->second.servers;
+        const auto& servers = ledger.plan().state.services.begin()->second->servers;
         EXPECT_FALSE(servers.at(*parse_endpoint("10.0.0.1:80")).up) << health;
         EXPECT_TRUE(servers.at(*parse_endpoint("10.0.0.2:80")).up) << health;
     }
