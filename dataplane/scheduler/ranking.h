@@ -38,17 +38,23 @@ public:
     /// Plays every game. Positions from `targets` on are out.
     void build(uint32_t targets);
 
-    /// One key has changed.
+    /// One key has changed. Where the winner comes from is a coin toss for the processor: nothing
+    /// here branches on it, and the winner stays in registers, as key and position in one number.
     void set(uint32_t position, uint64_t key) {
+        using Standing = unsigned __int128;
+        const auto standing = [](uint64_t k, uint32_t at) { return Standing(k) << 64 | at; };
         keys_[position] = key;
-        uint32_t winner = better(position & ~1u, position | 1u);
+        Standing best = standing(key, position);
+        uint32_t other = position ^ 1u;
         for (uint32_t game = (size_ + position) >> 1;; game >>= 1) {
+            const Standing challenger = standing(keys_[other], other);
+            best = challenger < best ? challenger : best;
+            const auto winner = uint32_t(best);
             // Neither was nor is the winner of this game: what is above has not changed.
             if (games_[game] == winner && winner != position) return;
             games_[game] = winner;
             if (game == 1) return;
-            const uint32_t other = games_[game ^ 1];
-            winner = game & 1 ? better(other, winner) : better(winner, other);
+            other = games_[game ^ 1];
         }
     }
 
@@ -79,6 +85,8 @@ constexpr uint32_t rank_shift(uint32_t max_weight) {
 constexpr uint64_t quotient(int64_t busy, uint32_t weight, uint32_t shift) {
     const uint64_t most = (kOut - 1) >> shift;
     const uint64_t load = busy < 0 ? 0 : uint64_t(busy) > most ? most : uint64_t(busy);
+    // A division is as much as half of everything else; most weights are 1 or 2.
+    if (std::has_single_bit(weight)) return (load << shift) >> std::countr_zero(weight);
     return (load << shift) / weight;
 }
 

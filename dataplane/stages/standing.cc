@@ -24,9 +24,23 @@ bool has_ranking(const WorkerState& s, const ServiceRuntime& r) {
     return r.rank_size != 0 && size_t(r.rank_at) + r.rank_size <= s.rank_keys.size();
 }
 
+// Own counts, and what was last seen of the others'.
+[[gnu::always_inline]] inline scheduler::Load load_with(const Context& c, uint32_t slot,
+                                                        const BackendState& others) {
+    const shm::Row& own = c.counters.backends(c.worker)[slot];
+    const int64_t active = int64_t(own.active.get()) + others.active;
+    const int64_t inactive = int64_t(own.inactive.get()) + others.inactive;
+    return {active, active + inactive + (slot == c.state.ending ? 1 : 0)};
+}
+
 uint64_t key_of(Context& c, const ServiceRuntime& r, const scheduler::Target& t) {
-    if (t.weight == 0 || is_overloaded(c, t.backend)) return scheduler::kOut;
-    return r.scheduler->rank(load_of(c, t.backend), t.weight, r.rank_shift);
+    const BackendState* b = t.weight == 0 ? nullptr : state_of(c, t.backend);
+    if (!b) return scheduler::kOut;
+    // Most have no threshold, and had none.
+    const bool limited =
+        c.view.services.backends[t.backend].upper != 0 || b->total != BackendState::kNotCounted;
+    if (limited && is_overloaded(c, t.backend)) return scheduler::kOut;
+    return r.scheduler->rank(load_with(c, t.backend, *b), t.weight, r.rank_shift);
 }
 
 void build(Context& c, const ServiceRuntime& r, scheduler::Ranking& ranking) {
@@ -43,11 +57,7 @@ void build(Context& c, const ServiceRuntime& r, scheduler::Ranking& ranking) {
 
 scheduler::Load load_of(Context& c, uint32_t slot) {
     const BackendState* others = state_of(c, slot);
-    if (!others) return {};
-    const shm::Row& own = c.counters.backends(c.worker)[slot];
-    const int64_t active = int64_t(own.active.get()) + others->active;
-    const int64_t inactive = int64_t(own.inactive.get()) + others->inactive;
-    return {active, active + inactive + (slot == c.state.ending ? 1 : 0)};
+    return others ? load_with(c, slot, *others) : scheduler::Load{};
 }
 
 // LVS: a connection that begins makes its backend overloaded if there are then as many as the upper
