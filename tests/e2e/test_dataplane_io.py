@@ -1,6 +1,7 @@
 """torii-dataplane alone: its ports, the kernel's share of the packets, and starts that must fail."""
 import os
 import pathlib
+import re
 import shutil
 import struct
 
@@ -10,9 +11,13 @@ from scapy.all import IP, UDP, Dot1Q, Ether, wrpcap
 
 from lab import BIN, eventually, run
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
 # WorkerCounters (dataplane/shm/counters.h): 16 numbers, then one for each verdict in the order of verdict.h.
 FIRST_BLOCK, BEFORE_VERDICTS, VERDICTS = 128, 16, 64
-KERNEL_NOT_OURS, KERNEL_OTHER, LAST = 10, 12, 38
+ORDER = re.search(r"enum class Verdict : uint8_t \{(.*?)\};", (ROOT / "dataplane/stages/verdict.h").read_text(), re.S)[1]
+ORDER = re.findall(r"^    (\w+),$", ORDER, re.M)
+KERNEL_NOT_OURS, KERNEL_OTHER, LAST = ORDER.index("kernel_not_ours"), ORDER.index("kernel_other"), ORDER.index("aside")
 
 
 class Dataplane:
@@ -124,7 +129,7 @@ def test_bad_starts_are_sentences_and_leave_nothing(lab):
             ([af_xdp, {**memory, "name": "p1", "device": "net_nonsense0"}], {}, "port p1: DPDK device net_nonsense0"),
             ([af_xdp, {"name": "p1", "driver": "tap", "interface": "in1"}], {}, "the interface 'in1' is there already")]:
         if more.get("hugepages") == "require" and int(pathlib.Path("/proc/sys/vm/nr_hugepages").read_text()) > 0:
-            more = {**more, "ports": [{**memory, "queues": 1024}]}
+            ports = [{**memory, "queues": 1024}]
         dataplane = Dataplane(host, ports, **more)
         output = dataplane.refused()
         line = next((f"{n}:{text.index('- ') + 3}" for n, text in enumerate(dataplane.file.read_text().splitlines(), 1) if "- name: p0" in text), "")
