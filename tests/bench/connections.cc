@@ -54,7 +54,7 @@ void measure_connections(Report& report, const Effort& effort) {
             runs.push_back(run(*port, spec, effort.new_connections));
         report.add(name, "1/s", std::move(runs));
     };
-    for (const char* scheduler : {"rr", "wrr", "lc", "wlc", "sed", "nq", "sh", "mh"})
+    for (const char* scheduler : {"rr", "wrr", "lc", "wlc", "sed", "nq", "sh", "dh", "mh"})
         measure(fmt::format("connections/new/{}", scheduler), scheduler, 10);
     for (const char* scheduler : {"rr", "lc", "wlc", "sed", "nq"})
         measure(fmt::format("connections/new/{}/1000", scheduler), scheduler, 1000);
