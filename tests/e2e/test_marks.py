@@ -52,3 +52,26 @@ def test_a_server_that_is_the_balancer_itself(two_armed):
     refused = torii.reload(nat([service("own", two_armed.vip4, 80, ["10.0.0.1"])]), check=False)
     assert refused.returncode != 0 and "the backend 10.0.0.1 is this machine itself" in refused.stdout + refused.stderr
     assert two_armed.client.get(url(two_armed.vip4)) == "lb"
+
+
+def test_what_no_cache_can_take_goes_on_to_where_it_was_going(two_armed):
+    """LVS's transparent cache cluster: without a cache the origin answers, by way of the balancer's kernel."""
+    lab, origin = two_armed, two_armed.servers[2]
+    origin.ip("addr add 203.0.113.50/32 dev lo")
+    origin.ip("addr add 2001:db8:7::50/128 dev lo nodad")
+    lab.lb.route(BLOCK4, "10.0.0.13").route(BLOCK6, "2001:db8:2::13")
+    caches = [{"name": f"cache{six}", "virtual": [f"mark:7{six}"], "scheduler": "rr", "forward": "nat",
+               "backends": [{"address": address, "weight": 0}]} for six, address in (("", "10.0.0.11"), ("/ipv6", "2001:db8:2::11"))]
+    caches[1]["name"] = "cache6"
+    rules = [{"mark": 7, "destination": BLOCK4}, {"mark": 7, "destination": BLOCK6}]
+    torii = marked(lab, caches, marks=rules)
+    for address in ("203.0.113.50", "2001:db8:7::50"):
+        assert lab.client.curl(url(address), seconds=2, check=False).returncode != 0
+    torii.reload(nat(caches, marks=rules, behaviour={"cache_bypass": 1}))
+    torii.wait()
+    for address in ("203.0.113.50", "2001:db8:7::50"):
+        assert lab.client.get(url(address)) == "web3"
+    assert torii.verdicts()["kernel_bypass"] >= 2, torii.verdicts()
+    torii.ipvsadm("-e", "-f", "7", "-r", "10.0.0.11", "-m", "-w", "1")
+    torii.wait()
+    assert lab.client.get(url("203.0.113.50")) == "web1"
