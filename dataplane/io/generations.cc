@@ -177,6 +177,7 @@ xdp::SteeringSet steering_of(const stages::View& view, std::span<const uint32_t>
     for (const shm::ServiceRecord& s : view.services.services) {
         if (s.mark != 0) continue;  // see marked_blocks()
         set.services.push_back({s.address, s.port.host(), s.protocol});
+        if (takes_ftp_data(s)) set.services.push_back({s.address, 0, s.protocol});
         set.vips.push_back(s.address);
     }
     for (const shm::BackendRecord& b : view.services.backends) {

@@ -6,6 +6,8 @@
 namespace torii::io {
 namespace {
 
+constexpr uint16_t kFtp = 21;
+
 // Of the outer header (RFC 2003, 2473, 2784).
 constexpr Protocol kIpip{4}, kIpv6InIp{41}, kGre{47};
 
@@ -71,7 +73,16 @@ std::vector<xdp::ServiceKey> tunnel_keys(const stages::View& view) {
     return keys;
 }
 
+bool takes_ftp_data(const shm::ServiceRecord& s) {
+    return s.mark == 0 && s.protocol == Protocol::tcp && s.port.host() == kFtp &&
+           (s.flags & shm::kPersistent);
+}
+
 void add_reply_keys(const shm::BackendRecord& b, std::vector<xdp::ServiceKey>& keys) {
+    // By the owner, which one that has left still names; whether it is persistent only costs a
+    // look.
+    const bool ftp = b.protocol == Protocol::tcp && b.owner.port.host() == kFtp;
+    if (ftp) keys.push_back({b.address, 0, b.protocol});
     if (b.protocol != Protocol::any) return keys.push_back({b.address, b.port.host(), b.protocol});
     for (const Protocol p : {Protocol::tcp, Protocol::udp, Protocol::sctp})
         keys.push_back({b.address, b.port.host(), p});

@@ -18,7 +18,12 @@ std::vector<xdp::MarkedBlock> taken_by_either(const std::vector<xdp::MarkedBlock
 /// The servers behind tunnels, by what an error about a packet to them quotes. Sorted, each once.
 std::vector<xdp::ServiceKey> tunnel_keys(const stages::View&);
 
-/// The keys of a NAT backend's replies; one of a mark service may answer by every protocol.
+/// The keys of a NAT backend's replies; one of a mark service may answer by every protocol, one of
+/// FTP from every port.
 void add_reply_keys(const shm::BackendRecord&, std::vector<xdp::ServiceKey>&);
+
+/// Persistent FTP: its data connections come to port 20 and to any from 1024 on, and go where its
+/// control connection went (stages::find_service()).
+bool takes_ftp_data(const shm::ServiceRecord&);
 
 }  // namespace torii::io

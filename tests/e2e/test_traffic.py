@@ -145,3 +145,17 @@ def test_two_workers_share_one_table_and_all_queues(lab):
     assert sum(counts.values()) == 90 and min(counts.values()) >= 20, counts
     assert all(port["queues"] == 4 for port in torii.status()["ports"])
     torii.assert_balanced()
+
+
+def test_data_connections_of_persistent_ftp_follow_the_control_connection(two_armed):
+    lab = two_armed
+    for server in lab.servers:
+        server.nginx(21)
+        server.nginx(30000)
+    backends = nat_backends(21)
+    torii = Torii(lab.lb, nat([service("ftp", lab.vip4, 21, backends, scheduler="rr", persistence={"timeout": "300s"})]))
+    control = lab.client.get(url(lab.vip4, port=21))
+    for _ in range(3):
+        assert lab.client.get(url(lab.vip4, port=30000)) == control
+    assert lab.client.curl(url(lab.vip4, port=80), seconds=1, check=False).returncode != 0, "other ports are the kernel's"
+    assert torii.verdicts()["nat_reply"] >= 12, torii.verdicts()

@@ -368,5 +368,29 @@ TEST(Steering, MergedHasBothWithoutRepetition) {
     EXPECT_FALSE(same(both, a));
 }
 
+TEST_F(GenerationsTest, PersistentFtpIsSteeredByEveryPort) {
+    shm::ServicesDescription d = services_of(1, "192.0.2.10");
+    shm::ServiceRecord& r = d.services[0].record;
+    r.port = be16::from_host(21);
+    for (shm::BackendDescription& b : d.backends) {
+        b.record.port = r.port;
+        b.record.protocol = Protocol::tcp;
+        b.record.owner.port = r.port;
+    }
+    publish(1, d);
+    ASSERT_TRUE(take()) << complaint_;
+    const Address vip = address("192.0.2.10"), server = address("10.0.0.1");
+    xdp::SteeringSet set = steering_of(*current_.view);
+    EXPECT_THAT(set.services, ElementsAre(xdp::ServiceKey{vip, 21, Protocol::tcp}));
+    r.flags = shm::kPersistent;
+    publish(2, d);
+    ASSERT_TRUE(take()) << complaint_;
+    set = steering_of(*current_.view);
+    EXPECT_THAT(set.services, ElementsAre(xdp::ServiceKey{vip, 0, Protocol::tcp},
+                                          xdp::ServiceKey{vip, 21, Protocol::tcp}));
+    EXPECT_THAT(set.backends, ElementsAre(xdp::ServiceKey{server, 0, Protocol::tcp},
+                                          xdp::ServiceKey{server, 21, Protocol::tcp}));
+}
+
 }  // namespace
 }  // namespace torii::io
