@@ -261,7 +261,7 @@ def test_an_ipv6_address_that_does_not_accept_is_found_by_neighbour_discovery(la
 
 
 def test_version_2_with_a_password(lab):
-    p = Pair(lab, version=2, interval="1s", authentication={"type": "pass", "secret": "geheim"})
+    p = Pair(lab, version=2, interval="1s", missed_adverts=2, authentication={"type": "pass", "secret": "geheim"})
     a, b = p.add("a", 150), p.add("b", 100)
     c = p.add("c", 200, authentication={"type": "pass", "secret": "anders"}, start=False)
     p.settled(a, 20)

@@ -157,7 +157,7 @@ def test_another_interval_is_refused_in_version_2(lab):
     wire = Wire(lab, Keepalived, {"version": 2, "interval": "2s"}, {"version": 2, "interval": 1})
     wire.a.start()
     wire.b.start()
-    eventually(lambda: wire.a.vrrp()["refused"]["interval"] > 1, 10)
+    eventually(lambda: wire.a.vrrp()["refused"]["interval"] > 0, 10)
     assert wire.a.vrrp()["received"] == 0
 
 
