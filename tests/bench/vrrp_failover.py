@@ -1,5 +1,6 @@
-"""How long a client of two routers that share an address gets no answer, when one of them fails: torii, and Debian's
-keepalived in the same place. The client asks every 2 ms; a run is the longest time without an answer, in milliseconds.
+"""How long a client of routers that share an address gets no answer, when one of them fails: torii, and Debian's
+keepalived in the same namespaces, in turns. The client asks every 2 ms; of each run the longest time without an answer, in
+milliseconds, and (/lost) how many requests in all had none.
 
     vrrp_failover.py [--runs N] [--only REGEX]     of torii in $TORII_BIN; scripts/bench runs it as vrrp/...
 """
@@ -17,195 +18,155 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
 import lab as _lab  # noqa: E402
 import vrrp_lab  # noqa: E402
 from lab import eventually  # noqa: E402
+from vrrp_routers import Balancers, Keepalived, Stage, Torii  # noqa: E402
 
-SETTLE = 0.15  # of answers before and after, so that an outage has both ends
-
-
-class ToriiPair:
-    """Two toriid alone."""
-
-    def __init__(self, made, interval, **more):
-        self.pair = vrrp_lab.Pair(made, interval=interval, **more)
-        self.a, self.b = self.pair.add("a", 150), self.pair.add("b", 100)
-
-    def ready(self):
-        for r in (self.a, self.b):
-            r.host.ip("link set eth0 up")
-            if not r.torii.daemon.running():
-                r.start()
-        self.pair.settled(self.a, 20)
-        self.pair.client.run("ping", "-c", 1, "-W", 2, vrrp_lab.VIP)
-
-    def taken_over(self):
-        self.b.becomes("active", 20)
-
-    def pid(self):
-        return self.a.pid()
-
-    def stop(self):
-        self.a.torii.daemon.stop(signal.SIGTERM)
-
-    def kill(self):
-        self.a.torii.daemon.stop(signal.SIGKILL)
-
-    def down(self):
-        self.a.host.ip("link set eth0 down")
-
-    def start(self):
-        self.a.start()
-        self.pair.settled(self.a, 20)
-
-    def freeze(self):
-        os.kill(self.pid(), signal.SIGSTOP)
-        self.taken_over()
-        os.kill(self.pid(), signal.SIGCONT)
-
-
-class BalancerPair(ToriiPair):
-    """Two whole balancers over af_xdp, DR to two servers."""
-
-    def __init__(self, made, interval):
-        self.pair = vrrp_lab.Balancers(made, interval=interval)
-        self.a, self.b = self.pair.add("a", 150), self.pair.add("b", 100)
-
-    def ready(self):
-        for r in (self.a, self.b):
-            r.start()
-        super().ready()
-
-    def kill_dataplane(self):
-        self.a.torii.dataplane.stop(signal.SIGKILL)
-
-    def kill_both(self):
-        both = (self.a.torii.daemon, self.a.torii.dataplane)
-        for process in both:  # at once: the end of a process takes longer than some takeovers
-            process.process.send_signal(signal.SIGKILL)
-        for process in both:
-            process.wait()
-
-
-class KeepalivedPair:
-    """Two keepalived with the same timers."""
-
-    def __init__(self, made, interval, **_):
-        self.made, self.pair = made, vrrp_lab.Pair(made)
-        seconds = int(interval.removesuffix("ms")) / 1000
-        self.nodes = [self.node(n, name, priority, seconds) for n, (name, priority) in enumerate((("a", 150), ("b", 100)))]
-        self.a, self.b = self.nodes
-
-    def node(self, n, name, priority, seconds):
-        host = self.made.host(name).connect(self.pair.lan, f"10.0.0.{11 + n}/24")
-        host.start("/usr/bin/python3", vrrp_lab.HERE / "vrrp_probe.py", "--answer", name, vrrp_lab.VIP, vrrp_lab.PORT)
-        host.file = self.made.directory / f"{name}.conf"
-        host.file.write_text(
-            f"global_defs {{\n vrrp_version 3\n vrrp_rt_priority 50\n}}\nvrrp_instance edge {{\n state BACKUP\n interface eth0\n"
-            f" virtual_router_id 51\n priority {priority}\n advert_int {seconds}\n virtual_ipaddress {{\n {vrrp_lab.VIP}/24 dev eth0\n }}\n}}\n")
-        host.keepalived = None
-        return host
-
-    def holds(self, host):
-        return f" {vrrp_lab.VIP}/" in host.ip("addr show dev eth0").stdout
-
-    def ready(self):
-        for host in self.nodes:
-            host.ip("link set eth0 up")
-            if not (host.keepalived and host.keepalived.running()):
-                self.start_on(host)
-        eventually(lambda: self.holds(self.a) and not self.holds(self.b), 20, "a is active")
-        self.pair.client.run("ping", "-c", 1, "-W", 2, vrrp_lab.VIP)
-
-    def start_on(self, host):
-        pid = self.made.directory / f"{host.name}.pid"
-        for left in self.made.directory.glob(f"{host.name}.pid*"):  # by one that was killed
-            left.unlink()
-        host.keepalived = host.start("keepalived", "-n", "-l", "-P", "-f", host.file, "-p", pid, "-r", f"{pid}.vrrp")
-
-    def children(self):
-        """The process that speaks VRRP is a child of keepalived, which would start it again."""
-        parent = self.a.keepalived.process.pid
-        return [int(p) for p in pathlib.Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
-
-    def taken_over(self):
-        eventually(lambda: self.holds(self.b), 20, "b has the address")
-
-    def stop(self):
-        self.a.keepalived.stop(signal.SIGTERM, 15)
-
-    def kill(self):
-        children = self.children()
-        self.a.keepalived.process.kill()
-        for pid in children:
-            os.kill(pid, signal.SIGKILL)
-        self.a.keepalived.process.wait()
-        self.gone = True
-
-    def down(self):
-        self.a.ip("link set eth0 down")
-
-    def start(self):
-        self.start_on(self.a)
-        eventually(lambda: self.holds(self.a) and not self.holds(self.b), 20)
-
-    def freeze(self):
-        children = self.children()
-        for pid in children:
-            os.kill(pid, signal.SIGSTOP)
-        self.taken_over()
-        for pid in children:
-            os.kill(pid, signal.SIGCONT)
-
-
-def one(routers, action, taken_over=True):
-    routers.ready()
-    time.sleep(0.3)
-    with routers.pair.probe() as probe:
-        time.sleep(SETTLE)
-        action()
-        if taken_over:
-            routers.taken_over()
-        time.sleep(SETTLE)
-    probe.end()
-    return probe.longest() * 1000
-
-
-def one_return(routers):
-    """The stronger one comes back while the weaker one is active."""
-    routers.ready()
-    routers.stop()
-    routers.taken_over()
-    return one_of_running(routers, routers.start)
-
-
-def one_of_running(routers, action):
-    time.sleep(0.3)
-    with routers.pair.probe() as probe:
-        time.sleep(SETTLE)
-        action()
-        time.sleep(SETTLE)
-    return probe.end().longest() * 1000
-
-
-ACTIONS = {
-    "planned-stop": lambda r: one(r, r.stop),
-    "kill": lambda r: one(r, r.kill),
-    "interface-down": lambda r: one(r, r.down),
-    "freeze": lambda r: one(r, r.freeze, taken_over=False),  # it waits for that itself
-    "return": one_return,
-}
-BALANCER_ACTIONS = {
-    "planned-stop": lambda r: one(r, r.stop),
-    "kill-toriid": lambda r: one(r, r.kill),
-    "kill-dataplane": lambda r: one(r, r.kill_dataplane),
-    "kill-both": lambda r: one(r, r.kill_both),
-    "return": one_return,
-}
+SETTLE = 0.15    # of answers before and after, so that an outage has both ends
+CUT = 0.7        # how long a cut or a frozen process stays so after the other one has taken over
+PATIENCE = 5     # for a client that asks the wrong one; after that the outage counts as so long
 
 
 @contextlib.contextmanager
-def laid_out(kind, interval):
+def asked(routers):
+    """What is done meanwhile is measured; the result is in the list that is given."""
+    time.sleep(0.3)
+    found = []
+    with routers.probe() as probe:
+        time.sleep(SETTLE)
+        yield found
+        time.sleep(SETTLE)
+    probe.end()
+    last = max((n for n, name in enumerate(probe.answered) if name), default=-1)
+    unended = probe.sent[-1] - probe.sent[last + 1] if last + 1 < len(probe.sent) else 0.0
+    found.extend((max(probe.longest(), unended) * 1000, probe.lost()))
+
+
+def settled(routers):
+    """The first is active again, and the client asks there, or nobody tells it."""
+    routers.held_by(0, alone=True)
+    with contextlib.suppress(AssertionError):
+        eventually(lambda: routers.stage.knows(routers.address) == 0, PATIENCE)
+
+
+def fails(action):
+    """Something happens to the first, and the second takes over."""
+    def run(routers):
+        routers.ready()
+        with asked(routers) as found:
+            action(routers)
+            routers.held_by(1)
+        return found
+    return run
+
+
+def heals(action, undo):
+    """The second takes over, and after a while all is as it was."""
+    def run(routers):
+        routers.ready()
+        with asked(routers) as found:
+            action(routers)
+            routers.held_by(1)
+            time.sleep(CUT)
+            undo(routers)
+            settled(routers)
+        return found
+    return run
+
+
+def hog(routers):
+    """Three processes a core that never rest, beside the active one."""
+    routers.ready()
+    with asked(routers) as found:
+        hogs = [routers.stage.hosts[0].start("/bin/sh", "-c", "while :; do :; done", name=f"hog{n}") for n in range(3 * os.cpu_count())]
+        time.sleep(1)
+        for one in hogs:
+            one.stop(signal.SIGKILL)
+    return found
+
+
+def returns(routers):
+    """The stronger one comes back while the weaker one is active."""
+    routers.ready()
+    routers.end(0)
+    routers.held_by(1, alone=True)
+    with asked(routers) as found:
+        routers.start(0)
+        routers.held_by(0, alone=True)
+    return found
+
+
+def returns_as_backup(routers):
+    """Whoever was active stops and comes back, to wait."""
+    routers.all_run()
+    active = eventually(lambda: (holders := routers.holders()) and len(holders) == 1 and holders, 20)[0]
+    routers.end(active)
+    routers.held_by(1 - active, alone=True)
+    routers.stage.introduce(routers.address)
+    with asked(routers) as found:
+        routers.start(active)
+        time.sleep(1)
+    assert routers.holders() == [1 - active], "it came back and took over"
+    return found
+
+
+def kill(routers):
+    routers.end(0, signal.SIGKILL)
+
+
+def whole(routers):
+    routers.stage.whole()
+
+
+def both(interval, number=2, preempt=True):
+    """torii and keepalived on the same machines."""
+    def build(made, kinds):
+        stage = Stage(made, number=number, interval=interval, **({} if preempt else {"preempt": {"enabled": False}}))
+        make = {"torii": lambda: Torii(stage), "keepalived": lambda: Keepalived(stage, interval, preempt)}
+        return {kind: make[kind]() for kind in kinds}
+    return build
+
+
+def balancers(interval):
+    return lambda made, kinds: {"balancer": Balancers(Stage(made, vrrp_lab.Balancers, interval=interval))}
+
+
+TWO = {
+    "planned-stop": fails(lambda r: r.end(0)),
+    "kill": fails(kill),
+    "interface-down": fails(lambda r: r.stage.down()),
+    "cut-between": heals(lambda r: r.stage.cut(), whole),
+    "cut-one-side": heals(lambda r: r.stage.deafen(), whole),
+    "freeze": heals(lambda r: r.signal(0, signal.SIGSTOP), lambda r: r.signal(0, signal.SIGCONT)),
+    "hog": hog,
+    "return": returns,
+}
+THREE = {"three-kill": fails(kill), "three-interface-down": fails(lambda r: r.stage.down())}
+BALANCER = {
+    "planned-stop": fails(lambda r: r.end(0)),
+    "kill-toriid": fails(kill),
+    "kill-dataplane": fails(lambda r: r.kill_dataplane()),
+    "kill-both": fails(lambda r: r.kill_both()),
+    "return": returns,
+}
+SLOW = ("planned-stop", "interface-down", "cut-between", "freeze", "return")  # what keepalived's default interval changes
+
+
+def groups():
+    """(kinds, interval, how to lay it out, actions): what is measured together, in turns."""
+    pair = ("torii", "keepalived")
+    for interval in ("100ms", "10ms"):
+        yield pair, interval, both(interval), TWO
+        yield pair, interval, both(interval, preempt=False), {"return-no-preempt": returns_as_backup}
+        yield pair, interval, both(interval, number=3), THREE
+    yield ("keepalived",), "1000ms", both("1000ms"), {name: TWO[name] for name in SLOW}
+    for interval in ("100ms", "10ms"):
+        yield ("balancer",), interval, balancers(interval), BALANCER
+
+
+@contextlib.contextmanager
+def laid_out(build, kinds):
     made = _lab.Lab()
     try:
-        yield kind(made, interval)
+        yield build(made, kinds)
     except AssertionError:
         made.report()
         raise
@@ -213,17 +174,26 @@ def laid_out(kind, interval):
         made.close()
 
 
-def cases(intervals=("100ms", "10ms")):
-    """Name -> function of the number of runs, which gives the milliseconds of each."""
-    found = {}
-    for name, kind, actions in (("torii", ToriiPair, ACTIONS), ("keepalived", KeepalivedPair, ACTIONS), ("balancer", BalancerPair, BALANCER_ACTIONS)):
-        for interval in intervals:
-            for action, function in actions.items():
-                def measure(runs, kind=kind, interval=interval, function=function):
-                    with laid_out(kind, interval) as routers:
-                        return [function(routers) for _ in range(runs)]
-                found[f"vrrp/{name}/{interval}/{action}"] = measure
-    return found
+def measure(only, runs, quick=False):
+    """A result of each name that is wanted, as scripts/bench writes them; quick: of one failure only."""
+    for kinds, interval, build, actions in groups():
+        if quick:
+            actions = {name: run for name, run in actions.items() if name == "planned-stop" and interval == "100ms"}
+        wanted = {(kind, action) for kind in kinds for action in actions if re.search(only, f"vrrp/{kind}/{interval}/{action}")}
+        present = [kind for kind in kinds if any(kind == k for k, _ in wanted)]
+        if not present:
+            continue
+        with laid_out(build, present) as routers:
+            for action, run in actions.items():
+                turns = [kind for kind in present if (kind, action) in wanted]
+                found = {kind: [] for kind in turns}
+                for _ in range(runs):
+                    for kind in turns:
+                        found[kind].append(run(routers[kind]))
+                for kind in turns:
+                    for suffix, unit, values in zip(("", "/lost"), ("ms", "requests"), zip(*found[kind])):
+                        yield {"name": f"vrrp/{kind}/{interval}/{action}{suffix}", "unit": unit, "median": statistics.median(values),
+                               "min": min(values), "max": max(values), "runs": len(values)}
 
 
 def main():
@@ -231,10 +201,8 @@ def main():
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--only", default="")
     options = parser.parse_args()
-    for name, measure in cases().items():
-        if re.search(options.only, name):
-            found = measure(options.runs)
-            print(f"{name:<44} {statistics.median(found):>10.1f} ms {min(found):>10.1f} {max(found):>10.1f} {len(found):>4}", flush=True)
+    for r in measure(options.only, options.runs):
+        print(f"{r['name']:<48} {r['median']:>10.1f} {r['unit']:<8} {r['min']:>10.1f} {r['max']:>10.1f} {r['runs']:>4}", flush=True)
 
 
 if __name__ == "__main__":
