@@ -19,6 +19,8 @@ namespace asio = boost::asio;
 
 namespace {
 
+// More first probes than this take longer than a warm-up of 2 seconds: a processor has other work.
+constexpr size_t kCrowd = 10000;
 constexpr std::chrono::milliseconds kLate{50};
 // While probes run, the loop shows this often that it is there. What it is late by, beyond kAway,
 // is time in which no answer could be taken.
@@ -129,6 +131,8 @@ std::vector<Engine::Placed> Engine::set(std::vector<Check> checks) {
     using Item = Impl::Item;
     Impl& m = *impl_;
     const TimePoint now = Clock::now();
+    const size_t fresh = checks.size() - std::min(checks.size(), m.items.size());
+    const double crowd = std::max(1.0, double(fresh) / kCrowd);
     Former<Item> before(std::exchange(m.items, {}));
     m.agenda = Agenda(checks.size());
     m.waiting.clear();
@@ -152,7 +156,8 @@ std::vector<Engine::Placed> Engine::set(std::vector<Check> checks) {
                 item->next = old->probe ? spread(settings, item->state, now)
                                         : std::min(old->due, now + settings.interval);
             } else {
-                const Step s = begin(settings, c.up, std::hash<std::string>()(c.identity), now);
+                const Step s =
+                    begin(settings, c.up, std::hash<std::string>()(c.identity), now, crowd);
                 item->state = s.state;
                 item->next = s.due;
             }

@@ -63,14 +63,18 @@ Event change(const Health& h, State& s, TimePoint now) {
 
 }  // namespace
 
-Step begin(const Health& h, bool up, uint64_t seed, TimePoint now) {
+Step begin(const Health& h, bool up, uint64_t seed, TimePoint now, double crowd) {
     State s;
     s.up = up;
     s.dice = seed * 0x9e3779b97f4a7c15u | 1;
     s.changed = now;
     for (int n = 0; n < 4; ++n) roll(s.dice);
-    const TimePoint due = spread(h, s, now);
-    return {s, due, Event::none};
+    const Duration own = warm_up(h);
+    const Duration longer =
+        h.warm_up.count() > 0
+            ? own
+            : std::min(h.interval, Duration(int64_t(double(own.count()) * crowd)));
+    return {s, now + up_to(std::max(own, longer), s.dice), Event::none};
 }
 
 TimePoint spread(const Health& h, State& s, TimePoint now) {

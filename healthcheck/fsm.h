@@ -36,8 +36,10 @@ struct Step {
     Event event = Event::none;
 };
 
-/// A check that begins in state `up`; `seed` is any number of its own.
-Step begin(const config::Health&, bool up, uint64_t seed, TimePoint now);
+/// A check that begins in state `up`; `seed` is any number of its own. Where so many begin together
+/// that it must not be sooner, `crowd` is how many times as long the warm-up is, if it is not
+/// given; never longer than the interval.
+Step begin(const config::Health&, bool up, uint64_t seed, TimePoint now, double crowd = 1);
 
 /// The probe that began at `started` has ended at `now`.
 Step step(const config::Health&, State, bool good, TimePoint started, TimePoint now);

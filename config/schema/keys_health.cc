@@ -207,7 +207,8 @@ constexpr Key kHealthKeys[] = {
      .longest = hours(1)},
     {.name = "warm_up",
      .field = field<&Health::warm_up>,
-     .help = "first probes are spread over this time; `auto` is the interval, but 2 s at most",
+     .help = "first probes are spread over this time; `auto` is the interval, but 2 s at most for "
+             "the first 10,000 and as much more for each further",
      .longest = hours(1),
      .zero = "auto"},
     {.name = "flap", .field = field<&Health::flap>, .help = "damping of servers that flap"},

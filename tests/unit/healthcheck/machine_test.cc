@@ -135,6 +135,25 @@ TEST(Fsm, ManyChecksAreSpread) {
     }
 }
 
+TEST(Fsm, ACrowdBeginsOverALongerTime) {
+    Health h = settings(3, 2);
+    const auto latest = [&](double crowd) {
+        Duration most{0};
+        for (uint64_t seed = 0; seed < 500; ++seed)
+            most = std::max(most, std::chrono::duration_cast<Duration>(
+                                      begin(h, true, seed, kStart, crowd).due - kStart));
+        return std::chrono::round<seconds>(most);
+    };
+    EXPECT_EQ(latest(1), seconds(2));
+    EXPECT_EQ(latest(4), seconds(8));
+    EXPECT_EQ(latest(40), h.interval);
+    h.warm_up = seconds(3);
+    EXPECT_EQ(latest(4), seconds(3));
+    h.warm_up = {};
+    h.interval = seconds(1);
+    EXPECT_EQ(latest(4), seconds(1));
+}
+
 TEST(Fsm, JitterIsAddedWithinItsBound) {
     Health h = settings(3, 2);
     h.jitter = seconds(3);
