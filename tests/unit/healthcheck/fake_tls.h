@@ -25,7 +25,8 @@ public:
         ::X509_set_pubkey(x509_, key_);
         X509_NAME* who = ::X509_get_subject_name(x509_);
         ::X509_NAME_add_entry_by_txt(who, "CN", MBSTRING_ASC,
-                                     reinterpret_cast<const unsigned char*>(name.c_str()), -1, -1, 0);
+                                     reinterpret_cast<const unsigned char*>(name.c_str()), -1, -1,
+                                     0);
         ::X509_set_issuer_name(x509_, who);
         X509_EXTENSION* names =
             ::X509V3_EXT_conf_nid(nullptr, nullptr, NID_subject_alt_name, ("DNS:" + name).c_str());
