@@ -13,7 +13,9 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <cerrno>
 #include <cstring>
+#include <map>
 #include <set>
+#include <span>
 #include <vector>
 
 #include "healthcheck/enclave.h"
@@ -29,7 +31,8 @@ namespace {
 constexpr uint16_t kFirstPort = 61000, kLastPort = 65535;
 constexpr size_t kPorts = kLastPort - kFirstPort + 1;
 constexpr size_t kMostPacket = 65536;  // the kernel may have put several together
-constexpr int kMostAtOnce = 64;        // packets, before others have their turn
+constexpr std::chrono::seconds kRetry{5};
+constexpr int kMostAtOnce = 64;  // packets, before others have their turn
 
 /// Packets for the ports of probes, and ICMP errors about what they sent.
 constexpr sock_filter kFilter4[] = {
@@ -119,11 +122,18 @@ struct Detour::State : std::enable_shared_from_this<State> {
         std::optional<config::Tunnel> tunnel;
         TimePoint until{};  // nobody else gets its port before
     };
+    /// Towards one virtual service: flows by port, as many as were ever needed at a time.
+    struct Peer {
+        std::vector<Flow> flows;
+        size_t last = 0;
+    };
     using Wire = asio::posix::stream_descriptor;
 
     int prepare(const char** what);
+    int try_to_prepare(const char** what);
     int listen(Wire&, uint16_t protocol, std::span<const sock_filter>);
-    Flow* next_flow(uint16_t& port);
+    Flow* next_flow(Peer&, uint16_t& port);
+    const Flow* flow_of(std::span<const uint8_t> packet) const;
     void watch_device();
     void watch(Wire&);
     void take_out();
@@ -134,8 +144,11 @@ struct Detour::State : std::enable_shared_from_this<State> {
     Outer outer;
     Wire device, wire4, wire6;
     std::set<Address> sources;  // that the enclave has
-    std::vector<Flow> flows;    // by port
-    size_t last = 0;
+    std::map<Endpoint, Peer> peers;
+    // An attempt that failed is not repeated for every probe.
+    int failed = 0;
+    const char* failed_what = "";
+    TimePoint failed_until{};
     std::array<uint8_t, kMostPacket> buffer;
 };
 
@@ -164,6 +177,15 @@ int Detour::State::listen(Wire& wire, uint16_t protocol, std::span<const sock_fi
 
 int Detour::State::prepare(const char** what) {
     if (enclave) return 0;
+    if (Clock::now() >= failed_until) {
+        failed = try_to_prepare(&failed_what);
+        failed_until = Clock::now() + kRetry;
+    }
+    *what = failed_what;
+    return failed;
+}
+
+int Detour::State::try_to_prepare(const char** what) {
     auto made = Enclave::make(what);
     if (!made) return made.error();
     *what = "packet socket";
@@ -174,22 +196,44 @@ int Detour::State::prepare(const char** what) {
     if (const int error = listen(wire6, ETH_P_IPV6, kFilter6)) return error;
     enclave = std::move(*made);
     device.assign(enclave->device().release());
-    flows.resize(kPorts);
     watch_device();
     watch(wire4);
     watch(wire6);
     return 0;
 }
 
-Detour::State::Flow* Detour::State::next_flow(uint16_t& port) {
+Detour::State::Flow* Detour::State::next_flow(Peer& peer, uint16_t& port) {
     const TimePoint now = Clock::now();
-    for (size_t tried = 0; tried < kPorts; ++tried) {
-        last = (last + 1) % kPorts;
-        if (flows[last].until > now) continue;
-        port = uint16_t(kFirstPort + last);
-        return &flows[last];
+    for (size_t tried = 0; tried < peer.flows.size(); ++tried) {
+        peer.last = (peer.last + 1) % peer.flows.size();
+        if (peer.flows[peer.last].until <= now) break;
     }
-    return nullptr;
+    if (peer.flows.empty() || peer.flows[peer.last].until > now) {
+        if (peer.flows.size() == kPorts) return nullptr;
+        peer.last = peer.flows.size();
+        peer.flows.emplace_back();
+    }
+    port = uint16_t(kFirstPort + peer.last);
+    return &peer.flows[peer.last];
+}
+
+/// Whose packet it is; null: nobody's.
+const Detour::State::Flow* Detour::State::flow_of(std::span<const uint8_t> packet) const {
+    const bool v4 = packet[0] >> 4 == 4;
+    const size_t header = v4 ? size_t(packet[0] & 0x0f) * 4 : 40;
+    const uint8_t protocol = v4 ? packet[9] : packet[6];
+    if ((protocol != IPPROTO_TCP && protocol != IPPROTO_UDP) || packet.size() < header + 4)
+        return nullptr;
+    const auto number = [&](size_t at) { return uint16_t(packet[at] << 8 | packet[at + 1]); };
+    Endpoint to;
+    to.port = number(header + 2);
+    uint32_t raw = 0;
+    std::memcpy(&raw, &packet[16], sizeof raw);
+    to.address = v4 ? Address::v4(be32::from_raw(raw)) : Address::v6(&packet[24]);
+    const auto peer = peers.find(to);
+    const size_t slot = size_t(number(header)) - kFirstPort;
+    if (peer == peers.end() || slot >= peer->second.flows.size()) return nullptr;
+    return &peer->second.flows[slot];
 }
 
 tl::expected<Descriptor, int> Detour::open(const Request& r, int type, const char** what) {
@@ -216,7 +260,7 @@ tl::expected<Descriptor, int> Detour::open(const Request& r, int type, const cha
     ::setsockopt(socket->get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     *what = "port";
     uint16_t port = 0;
-    State::Flow* flow = s.next_flow(port);
+    State::Flow* flow = s.next_flow(s.peers[r.target.peer()], port);
     if (flow == nullptr) return tl::unexpected(EADDRNOTAVAIL);
     sockaddr_storage from;
     const socklen_t size = to_sockaddr({source, port}, from);
@@ -249,16 +293,11 @@ void Detour::State::watch(Wire& wire) {
 void Detour::State::take_out() {
     for (int n = 0; n < kMostAtOnce; ++n) {
         const ssize_t got = ::read(device.native_handle(), buffer.data(), buffer.size());
-        if (got < 20) return;
-        const bool v4 = buffer[0] >> 4 == 4;
-        const size_t header = v4 ? size_t(buffer[0] & 0x0f) * 4 : 40;
-        const uint8_t protocol = v4 ? buffer[9] : buffer[6];
-        if ((protocol != IPPROTO_TCP && protocol != IPPROTO_UDP) || size_t(got) < header + 4)
-            continue;
-        const unsigned port = unsigned(buffer[header] << 8 | buffer[header + 1]);
-        if (port < kFirstPort || flows[port - kFirstPort].until == TimePoint{}) continue;
-        const Flow& f = flows[port - kFirstPort];
-        outer.send({buffer.data(), size_t(got)}, f.server, f.tunnel);  // lost ones are sent again
+        if (got < 0) return;
+        if (got < (buffer[0] >> 4 == 4 ? 20 : 40)) continue;
+        const std::span<const uint8_t> packet(buffer.data(), size_t(got));
+        if (const Flow* f = flow_of(packet))
+            outer.send(packet, f->server, f->tunnel);  // what is lost is sent again
     }
 }
 

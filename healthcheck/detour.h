@@ -6,7 +6,8 @@
 // tunnel's outer header, and what the server answers is taken from the wire and put back into the
 // device.
 //
-// A probe is told by its source port, which is its own as long as it may live. ADR 0011 tells more.
+// A probe is told by its source port, which is its own among those to the same virtual service as
+// long as it may live. ADR 0011 tells more.
 // Thread-safety: everything happens in the thread that runs the io_context.
 
 #include <memory>

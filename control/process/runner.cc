@@ -179,7 +179,7 @@ void Runner::State::ended(Id id) {
 void Runner::State::timed_out(Id id) {
     Running* r = find(id);
     if (r == nullptr) return;
-    // It may have ended in time, and only this loop been late.
+    // It may have ended while only this loop was late.
     pollfd end{r->ended.native_handle(), POLLIN, 0};
     if (::poll(&end, 1, 0) > 0) return ended(id);
     const auto self = shared_from_this();

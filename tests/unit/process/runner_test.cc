@@ -128,6 +128,30 @@ TEST_F(RunnerTest, ATimeoutEndsTheWholeGroupAlsoWhenItIgnoresTheSignal) {
     run_until([&] { return !alive(grandchild); });
 }
 
+TEST_F(RunnerTest, AProgramThatEndedBeforeAnybodyLookedIsBelieved) {
+    const TemporaryDirectory directory;
+    for (int n = 0; n < 5; ++n) {
+        const std::string file = directory.path() + "/" + std::to_string(n);
+        std::optional<Outcome> got;
+        runner.run(
+            shell("echo $$ > " + file + ".new; mv " + file + ".new " + file + "; sleep 0.1; exit 5",
+                  milliseconds(60)),
+            [&](const Outcome& o) { got = o; });
+        loop.restart();
+        while (runner.running() == 0) loop.poll_one();
+        // The loop is away until its time has passed and it has ended as well.
+        const auto end = std::chrono::steady_clock::now() + seconds(20);
+        pid_t pid = 0;
+        for (; pid == 0 && std::chrono::steady_clock::now() < end; ::usleep(1000))
+            std::ifstream(file) >> pid;
+        while (alive(pid) && std::chrono::steady_clock::now() < end) ::usleep(1000);
+        ::usleep(80000);
+        run_until([&] { return got.has_value(); });
+        EXPECT_EQ(got->how, How::exited);
+        EXPECT_EQ(got->status, 5);
+    }
+}
+
 TEST_F(RunnerTest, WhatAProgramLeavesBehindIsKilledAndDoesNotHoldUpItsResult) {
     const auto before = std::chrono::steady_clock::now();
     const Outcome o = outcome_of(shell("sleep 60 & echo $!"));
