@@ -4,10 +4,12 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/eventfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
@@ -130,22 +132,29 @@ TEST_F(RunnerTest, ATimeoutEndsTheWholeGroupAlsoWhenItIgnoresTheSignal) {
 
 TEST_F(RunnerTest, AProgramThatEndedBeforeAnybodyLookedIsBelieved) {
     const TemporaryDirectory directory;
-    for (int n = 0; n < 5; ++n) {
+    for (int n = 0; n < 3; ++n) {
         const std::string file = directory.path() + "/" + std::to_string(n);
         std::optional<Outcome> got;
         runner.run(
-            shell("echo $$ > " + file + ".new; mv " + file + ".new " + file + "; sleep 0.1; exit 5",
+            shell("echo $$ > " + file + ".new; mv " + file + ".new " + file + "; sleep 0.3; exit 5",
                   milliseconds(60)),
             [&](const Outcome& o) { got = o; });
         loop.restart();
         while (runner.running() == 0) loop.poll_one();
-        // The loop is away until its time has passed and it has ended as well.
+        // The loop is away until its time has passed and it has ended as well; and between the two
+        // more comes up than the loop takes at a time.
+        std::vector<boost::asio::posix::stream_descriptor> others;
+        for (int k = 0; k < 300; ++k) {
+            others.emplace_back(loop, ::eventfd(0, EFD_CLOEXEC));
+            others.back().async_wait(others.back().wait_read, [](boost::system::error_code) {});
+        }
+        ::usleep(80000);
+        for (auto& o : others) ::eventfd_write(o.native_handle(), 1);
         const auto end = std::chrono::steady_clock::now() + seconds(20);
         pid_t pid = 0;
         for (; pid == 0 && std::chrono::steady_clock::now() < end; ::usleep(1000))
             std::ifstream(file) >> pid;
         while (alive(pid) && std::chrono::steady_clock::now() < end) ::usleep(1000);
-        ::usleep(80000);
         run_until([&] { return got.has_value(); });
         EXPECT_EQ(got->how, How::exited);
         EXPECT_EQ(got->status, 5);
