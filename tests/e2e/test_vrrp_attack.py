@@ -2,7 +2,7 @@
 import time
 
 import pytest
-from scapy.all import IP, Ether
+from scapy.all import IP, Ether, rdpcap
 from scapy.layers.vrrp import VRRPv3
 
 from lab import BIN, eventually
@@ -100,6 +100,48 @@ def test_a_replayed_advert_of_a_weaker_router_costs_the_active_one_nothing(attac
     after = attacked.a.vrrp()
     assert after["transitions"] == before["transitions"] and after["weaker"] > before["weaker"]
     assert after["sent"] - before["sent"] < 200, "a weaker one cannot make it speak at will"
+
+
+@pytest.fixture
+def recorded(attacked):
+    """What the active router has said so far on this wire, by priority: its adverts, and its resignation."""
+    file = attacked.directory / "wire.pcap"
+    capture = attacked.attacker.start("tcpdump", "-U", "-i", "eth0", "-w", file, "src host 10.0.0.11 and proto 112")
+    eventually(lambda: "listening" in capture.output(), 5)
+    attacked.a.torii.daemon.stop()
+
+    def frames():
+        # From the attacker's own link address: bridges would take another one for a router that has moved.
+        return {bytes(f)[VRRP + 2]: (bytes(f)[:6] + bytes.fromhex("020000000066") + bytes(f)[12:]).hex() for f in rdpcap(str(file))}
+    attacked.frames = eventually(lambda: (found := frames()).keys() >= {0} and found, 5, "its resignation was recorded")
+    attacked.a.start()
+    attacked.frames = eventually(lambda: (found := frames()).keys() >= {0, 150} and found, 10, "its adverts were recorded")
+    attacked.pair.settled(attacked.a)
+    attacked.pair.announced()
+    return attacked
+
+
+def test_replayed_adverts_of_the_active_router_change_nothing(recorded):
+    a, b = recorded.a.vrrp(), recorded.b.vrrp()
+    shot = shoot(recorded, [recorded.frames[150]], seconds=0.5)
+    eventually(lambda: recorded.b.vrrp()["received"] >= b["received"] + shot, 5, "they are heard as if it had said them")
+    after_a, after_b = recorded.a.vrrp(), recorded.b.vrrp()
+    assert after_a["transitions"] == a["transitions"] and after_b["transitions"] == b["transitions"]
+    assert after_a["late"] == a["late"] and after_a["received"] == a["received"], "nobody hears his own words"
+
+
+def test_a_replayed_resignation_costs_no_request_and_the_active_router_nothing(recorded):
+    """VRRP cannot tell it from a true one: the backup may try, and is told better by the next advert."""
+    a, b = recorded.a.vrrp(), recorded.b.vrrp()
+    with recorded.pair.probe() as probe:
+        time.sleep(0.1)
+        shot = shoot(recorded, [recorded.frames[0]], rate=5, seconds=1)
+        eventually(lambda: recorded.b.vrrp()["resignations_received"] == b["resignations_received"] + shot, 5, "counted by name")
+        recorded.pair.settled(recorded.a)
+        recorded.pair.client_knows(recorded.a)
+    assert probe.end().longest() < 0.1, "both have the address for that while"
+    assert recorded.a.vrrp()["transitions"] == a["transitions"]
+    assert recorded.b.vrrp()["transitions"]["active"] - b["transitions"]["active"] <= shot
 
 
 def test_unicast_peers_are_the_only_ones_heard(lab):

@@ -80,9 +80,9 @@ class Keepalived(Peer):
 class Frr(Peer):
     """zebra and vrrpd; addresses are on macvlans with the virtual MAC, which zebra puts down while it is backup."""
 
-    def __init__(self, pair, name, number, priority, addresses, interval=0.1, version=3):
+    def __init__(self, pair, name, number, priority, addresses, interval=0.1, version=3, more=()):
         super().__init__(pair, name, number, addresses)
-        self.priority, self.interval, self.version = priority, interval, version
+        self.priority, self.interval, self.version, self.more = priority, interval, version, more
         self.processes = []
         v6 = ":" in addresses[0]
         self.family = "ipv6" if v6 else "ipv4"
@@ -105,7 +105,7 @@ class Frr(Peer):
         (d / "vrrpd.conf").write_text("\n".join([
             "log stdout", "debug vrrp protocol", "interface eth0", f" vrrp 51 version {self.version}", f" vrrp 51 priority {self.priority}",
             f" vrrp 51 advertisement-interval {int(self.interval * 1000)}",
-            *(f" vrrp 51 {word} {a.split('/')[0]}" for a in self.addresses)]) + "\n")
+            *(f" {line}" for line in self.more), *(f" vrrp 51 {word} {a.split('/')[0]}" for a in self.addresses)]) + "\n")
         for daemon in ("zebra", "vrrpd"):
             process = self.host.start(f"{FRR}/{daemon}", "-f", d / f"{daemon}.conf", "-i", d / f"{daemon}.pid", "-z", d / "zserv.sock",
                                       "--vty_socket", d, "-P", "0", "--log", "stdout", name=f"{self.name}-{daemon}")
