@@ -8,6 +8,8 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr Duration kReclaimGap = 1s;  // between announcements because of a weaker router
+// The first of them may be on the wire before those of the weaker one, whose advert comes first.
+constexpr Duration kReclaimEcho = 50ms;
 // Who gives way serves on until the other one has told the network where the addresses are.
 constexpr Duration kLinger = 20ms;
 constexpr Duration kMostLeaving = 2s;  // a resigned router serves on at most
@@ -141,7 +143,7 @@ private:
         }
         if (now_ >= s_.announce) {
             s_.announce = kNever;
-            if (s_.reclaimed != kNever) s_.reclaimed = now_;
+            if (s_.reclaimed != kNever) reclaimed_again();
             announce(set_.announce_repeat);
         }
         if (now_ >= s_.refresh) {
@@ -217,7 +219,16 @@ private:
         }
         s_.reclaimed = now_;
         announce(set_.announce_repeat);
-        s_.announce = second_burst();
+        s_.announce = now_ + kReclaimEcho;
+    }
+
+    /// The echo leaves the second burst to come; a later one begins the second anew.
+    void reclaimed_again() {
+        if (now_ - s_.reclaimed >= kReclaimGap) {
+            s_.reclaimed = now_;
+        } else if (second_burst() != kNever && s_.reclaimed + set_.announce_delay > now_) {
+            s_.announce = s_.reclaimed + set_.announce_delay;
+        }
     }
 
     // --- faults, settings, group --------------------------------------------------------------

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <vector>
 
 #include "tests/unit/vrrp/words.h"
 
@@ -166,9 +167,9 @@ INSTANTIATE_TEST_SUITE_P(
             }},
         Row{"refresh", active, Tick{}, 500ms, active, 1s, "announce 1", refreshed},
         Row{"resigning_peer_is_answered", active, heard(0), 100ms, active, 1100ms, "advert 100"},
-        Row{"weaker_peer_is_answered", active, heard(99), 100ms, active, 1100ms,
+        Row{"weaker_peer_is_answered", active, heard(99), 100ms, active, 150ms,
             "advert 100, weaker 99, announce 5"},
-        Row{"equal_peer_of_lower_address", active, heard(100, kLower), 100ms, active, 1100ms,
+        Row{"equal_peer_of_lower_address", active, heard(100, kLower), 100ms, active, 150ms,
             "advert 100, weaker 100, announce 5"},
         Row{"equal_peer_of_higher_address", active, heard(100, kHigher), 100ms, backup,
             100ms + kDown, "advert 100, release, backup: stronger"},
@@ -354,8 +355,32 @@ TEST(Assertion, IsAnnouncedAgainLater) {
     Router run(active);
     for (int s = 1; s <= 5; ++s) run.at(std::chrono::seconds(s), Tick{});
     EXPECT_EQ(run.at(5500ms, heard(99)), "advert 100, weaker 99, announce 5");
+    EXPECT_EQ(wakeup(run.state), kT0 + 5550ms) << "its own announcements may come after ours";
+    EXPECT_EQ(run.at(5550ms, Tick{}), "announce 5");
     for (int ms = 6500; ms < 10500; ms += 1000) run.at(std::chrono::milliseconds(ms), Tick{});
     EXPECT_EQ(run.at(10500ms, Tick{}), "advert 100, announce 5");
+}
+
+TEST(Assertion, OfOneThatIsHeardAllTheTimeIsAnnouncedOnceASecond) {
+    Router run(active);
+    std::vector<int> announced;
+    for (int ms = 0; ms < 3000; ms += 10) {
+        const Duration when = std::chrono::milliseconds(ms);
+        const std::string done = run.at(when, Tick{});
+        if ((done + run.at(when, heard(99))).find("announce") != std::string::npos)
+            announced.push_back(ms);
+    }
+    EXPECT_EQ(announced, (std::vector{0, 50, 1000, 2000}));
+}
+
+TEST(Assertion, WithAShortDelayEndsWithTheSecondBurst) {
+    Settings s = settings();
+    s.announce_delay = 300ms;
+    Router run(active, s);
+    run.at(0ms, heard(99));
+    EXPECT_EQ(run.at(50ms, Tick{}), "announce 5");
+    EXPECT_EQ(run.at(300ms, Tick{}), "announce 5");
+    EXPECT_EQ(run.state.announce, kNever);
 }
 
 TEST(Beat, DoesNotDrift) {
