@@ -13,6 +13,8 @@ REQUIRED |= {f"pipeline/{method}/{family}/flows={n}": ("ns/packet", 1, 1e5) for 
              for n in (1000, 65000, 1000000, 10000000)}
 REQUIRED |= {f"connections/new/{scheduler}": ("1/s", 1e3, 1e9) for scheduler in ("rr", "wrr", "lc", "wlc", "sh", "dh")}
 REQUIRED |= {f"rig/{program}/flows={n}": ("ns/packet", 1, 1e5) for program in ("macswap", "torii/nat/ipv4") for n in (1000, 65000)}
+REQUIRED |= {f"vrrp/{who}/100ms/planned-stop{what}": (unit, 0, 1e5) for who in ("torii", "keepalived", "balancer")
+             for what, unit in (("", "ms"), ("/lost", "requests"))}
 
 
 def test_every_promised_figure_is_measured(tmp_path):

@@ -116,13 +116,13 @@ class Balancers(Pair):
             server.start("/usr/bin/python3", HERE / "vrrp_probe.py", "--answer", "server", self.vip, PORT)
             self.servers.append(server)
 
-    def add(self, name, priority, health=None, **more):
+    def add(self, name, priority, health=None, start=True, **more):
         servers = [{"address": "10.0.0.50"}, {"address": "10.0.0.51"}]
         service = {"name": "echo", "virtual": [f"{self.vip}:{PORT}/udp"], "scheduler": "rr", "forward": "dr", "backends": servers}
         if health:
             service["health"] = health
         www = {"name": "www", "virtual": [f"{self.vip}:80/tcp"], "scheduler": "sh", "forward": "dr", "backends": servers}
-        return super().add(name, priority, configuration={
+        return super().add(name, priority, start=start, configuration={
             "dataplane": {"connections": "64k", "backends": 64, "ports": [{"name": "lan", "driver": "af_xdp", "interface": "eth0"}]},
             "behaviour": {"sloppy_tcp": 1}, "services": [service, www],
             "vrrp": {"instances": [instance(priority, **{**self.more, **more})]}})
