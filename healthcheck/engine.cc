@@ -30,6 +30,16 @@ bool same(const Check& a, const Check& b) {
     return a.request.target == b.request.target && *a.request.settings == *b.request.settings;
 }
 
+void count(Punctuality& p, Duration late) {
+    const auto bucket = std::ranges::find_if(
+        kLateness, [&](uint32_t most) { return late <= std::chrono::milliseconds(most); });
+    ++p.lateness[size_t(bucket - kLateness.begin())];
+    p.lateness_sum += late;
+    p.worst = std::max(p.worst, late);
+    p.late += late > kLate;
+    ++p.started;
+}
+
 }  // namespace
 
 struct Engine::Impl {
@@ -231,10 +241,7 @@ void Engine::Impl::act() {
 void Engine::Impl::start(Item& item) {
     item.started = Clock::now();
     item.last_look = false;
-    const auto late = std::chrono::duration_cast<Duration>(item.started - item.planned);
-    counted.worst = std::max(counted.worst, late);
-    counted.late += late > kLate;
-    ++counted.started;
+    count(counted, std::chrono::duration_cast<Duration>(item.started - item.planned));
     counted.most_running = std::max(counted.most_running, ++counted.running);
     starting = &item;
     at_once.reset();

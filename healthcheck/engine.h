@@ -5,6 +5,8 @@
 //
 // Thread-safety: everything happens in the thread that runs the io_context.
 
+#include <array>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -30,9 +32,15 @@ struct Report {
     Event event = Event::none;
 };
 
+/// Upper bounds of lateness in milliseconds; the last bucket has none.
+inline constexpr std::array<uint32_t, 14> kLateness = {1,  2,  3,  5,  7,   10,  15,
+                                                       20, 30, 50, 75, 100, 250, 1000};
+
 /// How late probes began, and how many there were.
 struct Punctuality {
-    uint64_t started = 0, ended = 0, late = 0;  ///< late: by more than 50 ms
+    uint64_t started = 0, ended = 0, late = 0;              ///< late: by more than 50 ms
+    std::array<uint64_t, kLateness.size() + 1> lateness{};  ///< probes by how late they began
+    Duration lateness_sum{0};
     Duration worst{0};
     /// Times that the event loop itself was late (no CPU, stopped), and for how long together. That
     /// time is held against no server.

@@ -12,8 +12,9 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Check, type, target, via, up, proven, held, s
                                    bad, weight, servers)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(ServiceHealth, virtual_service, quorum, up, servers)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(HeldServer, server, service, state)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Health, checks, services, held, results, started, late,
-                                   worst_delay_us, most_running, absences, away_us)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Lateness, up_to_us, probes)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Health, checks, services, held, results, started, late, lateness,
+                                   lateness_sum_us, worst_delay_us, most_running, absences, away_us)
 
 // Details come from peers and were made printable; a name that is not UTF-8 must not throw either.
 std::string to_json(const Health& v) {

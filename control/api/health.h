@@ -46,13 +46,20 @@ struct HeldServer {
     friend bool operator==(const HeldServer&, const HeldServer&) = default;
 };
 
+struct Lateness {
+    uint64_t up_to_us = 0;  ///< 0 = without bound
+    uint64_t probes = 0;
+    friend bool operator==(const Lateness&, const Lateness&) = default;
+};
+
 struct Health {
     std::vector<Check> checks;
     std::vector<ServiceHealth> services;
     std::vector<HeldServer> held;
     std::map<std::string, std::map<std::string, uint64_t>> results;  ///< by type, by reason
     uint64_t started = 0, late = 0;  ///< probes; late: began over 50 ms after their time
-    uint64_t worst_delay_us = 0, most_running = 0;
+    std::vector<Lateness> lateness;  ///< probes by how long after their time they began
+    uint64_t lateness_sum_us = 0, worst_delay_us = 0, most_running = 0;
     /// Times that the checker itself got no processor or was stopped, and for how long together.
     uint64_t absences = 0, away_us = 0;
     friend bool operator==(const Health&, const Health&) = default;

@@ -44,6 +44,12 @@ api::Health health_view(const Plan& plan, const Board::View& v, TimePoint now) {
                     counts[size_t(reason.id)];
     out.started = v.punctuality.started;
     out.late = v.punctuality.late;
+    const auto& lateness = v.punctuality.lateness;
+    for (size_t n = 0; n < lateness.size(); ++n)
+        out.lateness.push_back(
+            {n < healthcheck::kLateness.size() ? healthcheck::kLateness[n] * 1000 : 0,
+             lateness[n]});
+    out.lateness_sum_us = uint64_t(v.punctuality.lateness_sum.count());
     out.worst_delay_us = uint64_t(v.punctuality.worst.count());
     out.most_running = v.punctuality.most_running;
     out.absences = v.punctuality.absences;

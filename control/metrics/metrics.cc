@@ -34,12 +34,14 @@ public:
         family_.metric.push_back(std::move(m));
     }
     /// `buckets` count what is in each alone, by its upper bound; the last one has none.
-    void add(const std::vector<api::VrrpLateness>& buckets, double sum, Labels labels) {
+    template <class Bucket>
+    void add(const std::vector<Bucket>& buckets, uint64_t Bucket::*number, double sum,
+             Labels labels) {
         ClientMetric m;
         m.label = std::move(labels);
         uint64_t count = 0;
-        for (const api::VrrpLateness& b : buckets) {
-            count += b.adverts;
+        for (const Bucket& b : buckets) {
+            count += b.*number;
             const double bound =
                 b.up_to_us ? double(b.up_to_us) / 1e6 : std::numeric_limits<double>::infinity();
             m.histogram.bucket.push_back({count, bound});
@@ -239,6 +241,11 @@ const std::array kMetrics = {
     Metric{"torii_check_late_total", kCounter, "",
            "Probes that began more than 50 ms after their time.",
            [](const Input& in, Samples& out) { out.add(double(in.health.late)); }},
+    Metric{"torii_check_lateness_seconds", kHistogram, "", "How long after their time probes began.",
+           [](const Input& in, Samples& out) {
+               out.add(in.health.lateness, &api::Lateness::probes,
+                       double(in.health.lateness_sum_us) / 1e6, {});
+           }},
     Metric{"torii_check_absent_seconds_total", kCounter, "",
            "Time in which the checker itself got no processor; it is held against no server.",
            [](const Input& in, Samples& out) { out.add(double(in.health.away_us) / 1e6); }},
@@ -334,7 +341,7 @@ const std::array kMetrics = {
            "How late adverts were sent.",
            [](const Input& in, Samples& out) {
                for (const api::VrrpInstance& v : in.vrrp.instances)
-                   out.add(v.lateness, double(v.lateness_sum_us) / 1e6,
+                   out.add(v.lateness, &api::VrrpLateness::adverts, double(v.lateness_sum_us) / 1e6,
                            {{"vrrp_instance", v.name}});
            }},
     Metric{"torii_vrrp_messages_lost_total", kCounter, "",

@@ -128,7 +128,7 @@ class Host:
     def listening(self, port, protocol="tcp"):
         return bool(self.run("ss", "-Hln", f"--{protocol}", f"sport = :{port}").stdout.strip())
 
-    def nginx(self, port=80, files=None, more="", servers=""):
+    def nginx(self, port=80, files=None, more="", servers="", backlog=511):
         """A web server that answers every path with its host's name, or a file of `files`."""
         root = self.lab.directory / f"{self.name}-www"
         root.mkdir(exist_ok=True)
@@ -140,7 +140,7 @@ user root; worker_processes 1; pid {self.lab.directory}/{self.name}-nginx-{port}
 events {{ worker_connections 4096; }}
 http {{ access_log off; keepalive_timeout 60; default_type text/plain; client_body_temp_path {root}/tmp;
   proxy_temp_path {root}/p; fastcgi_temp_path {root}/f; uwsgi_temp_path {root}/u; scgi_temp_path {root}/s;
-  server {{ listen {port}; listen [::]:{port}; root {root};
+  server {{ listen {port} backlog={backlog}; listen [::]:{port} backlog={backlog}; root {root};
     location = /name {{ return 200 "{self.name}\\n"; }}
     location = /slow {{ limit_rate 2m; }} {more}
     location / {{ try_files $uri @name; }}
