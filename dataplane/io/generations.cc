@@ -3,12 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <bit>
 #include <charconv>
-#include <cstring>
 #include <filesystem>
 #include <iterator>
-#include <tuple>
 
 #include "dataplane/io/steered.h"
 
@@ -159,19 +156,6 @@ std::vector<uint32_t> either_of(const std::vector<uint32_t>& a, const std::vecto
     return slots;
 }
 
-// The order of ServiceKey, without a call for each address: there may be tens of thousands.
-static bool before(const xdp::ServiceKey& a, const xdp::ServiceKey& b) {
-    const auto word = [](const Address& of, size_t at) {
-        uint64_t w;
-        std::memcpy(&w, of.bytes.data() + at, sizeof w);
-        return std::endian::native == std::endian::little ? __builtin_bswap64(w) : w;
-    };
-    const auto key = [&](const xdp::ServiceKey& k) {
-        return std::tuple(word(k.address, 0), word(k.address, 8), k.port, k.protocol);
-    };
-    return key(a) < key(b);
-}
-
 xdp::SteeringSet steering_of(const stages::View& view, std::span<const uint32_t> leavers) {
     xdp::SteeringSet set;
     for (const shm::ServiceRecord& s : view.services.services) {
@@ -194,7 +178,7 @@ xdp::SteeringSet steering_of(const stages::View& view, std::span<const uint32_t>
         list->erase(std::ranges::unique(*list).begin(), list->end());
     }
     for (auto* list : {&set.services, &set.backends}) {
-        std::ranges::sort(*list, before);
+        if (!std::ranges::is_sorted(*list)) std::ranges::sort(*list);  // slots are often in order
         list->erase(std::ranges::unique(*list).begin(), list->end());
     }
     return set;

@@ -21,7 +21,11 @@ constexpr uint32_t kLargestMtu = 3542;   // what fits a page with the driver's h
 
 class AfXdpPort : public Port {
 public:
-    AfXdpPort(PortFacts facts, bool first) : Port(std::move(facts)), first_(first) {}
+    /// `steered`: what the maps were brought to already, or null.
+    AfXdpPort(PortFacts facts, bool first, const xdp::SteeringSet* steered)
+        : Port(std::move(facts)), first_(first) {
+        if (steered) steered_ = *steered;
+    }
     Result<> steer(const xdp::SteeringSet& set) override {
         auto done = steered_ ? xdp::apply(facts_.interface, *steered_, set)
                              : xdp::apply(facts_.interface, set);
@@ -147,7 +151,7 @@ Result<std::unique_ptr<Port>> open_af_xdp(const PortRequest& r) {
     const bool first =
         before->xdp.owner != xdp::Owner::ours && before->guard.owner != xdp::Owner::ours;
     if (auto ok = start(r, f, first); !ok) return in_port(f.name, ok.error());
-    return std::make_unique<AfXdpPort>(std::move(f), first);
+    return std::make_unique<AfXdpPort>(std::move(f), first, r.steering);
 }
 
 }  // namespace torii::io

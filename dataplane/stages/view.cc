@@ -134,7 +134,8 @@ Result<std::unique_ptr<View>> View::make(const shm::Services& services, const sh
     for (const shm::BackendRecord& b : services.backends)
         if (b.drain_until != 0) v->deadlines.push_back(b.drain_until);
     std::ranges::sort(v->deadlines);
-    std::sort(v->nat_backends.begin(), v->nat_backends.end());
+    // In the order of slots they often are in order already, and there may be tens of thousands.
+    if (!std::ranges::is_sorted(v->nat_backends)) std::ranges::sort(v->nat_backends);
     v->nat_backends.erase(std::unique(v->nat_backends.begin(), v->nat_backends.end()),
                           v->nat_backends.end());
     return v;

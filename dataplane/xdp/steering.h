@@ -12,11 +12,14 @@
 // Errors: not_found (no such interface, nothing attached), exists (a program that is not torii's is
 // in the way), full (more keys than the map holds), layout (programs of another torii release), io.
 
+#include <bit>
 #include <compare>
 #include <cstdint>
+#include <cstring>
 #include <span>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <vector>
 
 #include "config/base/address.h"
@@ -30,8 +33,23 @@ struct ServiceKey {
     Address address;
     uint16_t port = 0;
     Protocol protocol = Protocol::any;
-    friend bool operator==(const ServiceKey&, const ServiceKey&) = default;
-    friend auto operator<=>(const ServiceKey&, const ServiceKey&) = default;
+    // Address, port, protocol, without a call for each address: there may be tens of thousands.
+    friend bool operator==(const ServiceKey& a, const ServiceKey& b) {
+        return a.words() == b.words();
+    }
+    friend auto operator<=>(const ServiceKey& a, const ServiceKey& b) {
+        return a.words() <=> b.words();
+    }
+
+private:
+    uint64_t word(size_t at) const {
+        uint64_t w;
+        std::memcpy(&w, address.bytes.data() + at, sizeof w);
+        return std::endian::native == std::endian::little ? __builtin_bswap64(w) : w;
+    }
+    std::tuple<uint64_t, uint64_t, uint32_t> words() const {
+        return {word(0), word(8), uint32_t(port) << 8 | uint32_t(protocol)};
+    }
 };
 
 /// What becomes of a destination's packets of one protocol (any: of each) and ports from first to
