@@ -129,13 +129,18 @@ SERVERS = {  # how it is started, port, protocol, check, and the settings that i
 }
 
 
+def filled(settings, lab):
+    """With the path of the certificate."""
+    return {key: {k: str(lab.directory / "cert.pem") if v == "CERT" else v for k, v in value.items()} if isinstance(value, dict) else value
+            for key, value in settings.items()}
+
+
 @pytest.mark.parametrize("kind", SERVERS)
 def test_every_trouble_of_every_kind(two_armed, kind):
     """Stopped, cut off by a firewall in both ways, answering wrongly, killed, and well again after each."""
     start, port, protocol, good, wrong, wrong_reason = SERVERS[kind]
     lab, server = two_armed, two_armed.servers[0]
-    fill = lambda settings: {key: {k: str(lab.directory / "cert.pem") if v == "CERT" else v for k, v in value.items()} if isinstance(value, dict) else value
-                             for key, value in settings.items()}
+    fill = lambda settings: filled(settings, lab)
     daemon = start(server, lab)
     eventually(lambda: server.listening(port, protocol), what=f"{kind} listens")
     torii = Torii(lab.lb, one(lab, fill(good), port, protocol))
