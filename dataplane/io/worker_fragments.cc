@@ -60,7 +60,8 @@ void Worker::serve_released() {
 // nothing with some of them.
 void Worker::send_pieces(Packet& p, bool counted) {
     auto* whole = static_cast<rte_mbuf*>(p.owner);
-    const stages::CutPlan plan = stages::plan_cut(p);
+    const stages::CutPlan plan = stages::plan_cut(
+        p, p.ipv6 ? state_.next_cut_id(setup_.counters.workers(), setup_.number) : 0);
     std::array<rte_mbuf*, kMostPieces> pieces;
     const unsigned room = rte_pktmbuf_data_room_size(whole->pool) - RTE_PKTMBUF_HEADROOM;
     const bool possible =

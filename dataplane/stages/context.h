@@ -81,6 +81,9 @@ struct WorkerState {
     /// A list's ranking takes less than twice its targets, and two at least.
     static size_t rank_room(uint32_t backend_slots) { return 2 * size_t(backend_slots) + 2; }
 
+    /// Identification of the next IPv6 packet that this worker cuts up; no other worker uses it.
+    uint32_t next_cut_id(uint32_t workers, uint32_t worker) { return cut_id++ * workers + worker; }
+
     flow::Seed seed;  ///< of the connection table: Table::seed()
     std::vector<ServiceState> services;
     std::vector<BackendState> backends;
@@ -93,8 +96,9 @@ struct WorkerState {
     TokenBucket icmp{1000, 50};   ///< ICMP errors made here (Linux: icmp_msgs_per_sec, _burst)
     TokenBucket wanted{200, 64};  ///< neighbour_wanted events
     uint16_t ip_id = 1;           ///< identification of the next IPv4 packet made here
-    uint64_t full_seen = 0;       ///< the workers' table_full counts added up, when last looked at
-    uint64_t full_until_us = 0;   ///< stateless forwarding of unknown flows is allowed until then
+    uint32_t cut_id = uint32_t(seed.b);  ///< next_cut_id(); begins where nobody knows
+    uint64_t full_seen = 0;      ///< the workers' table_full counts added up, when last looked at
+    uint64_t full_until_us = 0;  ///< stateless forwarding of unknown flows is allowed until then
     uint64_t full_looked_us = 0;
 };
 

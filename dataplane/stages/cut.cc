@@ -10,6 +10,7 @@ namespace torii::stages {
 namespace {
 
 constexpr size_t kMostOptions = 40;
+constexpr uint8_t kFragmentHeader = 44;  // RFC 8200 4.5
 constexpr uint8_t kEnd = 0, kNothing = 1, kCopied = 0x80;
 
 // Options for the later pieces, padded to words; returns their bytes. An option whose length is
@@ -44,18 +45,59 @@ Span data_of(const CutPlan& plan, uint16_t index) {
     return {from, std::min<uint32_t>(most, plan.data - from)};
 }
 
+void write_header4(const Packet& p, const CutPlan& plan, uint16_t index, std::byte* out) {
+    const auto* whole = p.at<wire::Ipv4>(p.l3);
+    const uint16_t header = index == 0 ? plan.first_header : plan.later_header;
+    const Span data = data_of(plan, index);
+    auto* ip = reinterpret_cast<wire::Ipv4*>(out);
+    std::memcpy(ip, whole, index == 0 ? header : sizeof *ip);
+    if (index != 0) {
+        uint8_t copied[kMostOptions];
+        const size_t n =
+            copied_options(options_of(p), plan.own_header - sizeof(wire::Ipv4), copied);
+        std::memcpy(reinterpret_cast<uint8_t*>(ip + 1), copied, n);
+    }
+    const uint16_t was = wire::host16(whole->fragment);
+    const bool more = index + 1 < plan.count || (was & 0x2000) != 0;
+    ip->version_ihl = uint8_t(0x40 | header / 4);
+    ip->total_length = wire::net16(uint16_t(header + data.length));
+    ip->fragment = wire::net16(uint16_t((more ? 0x2000 : 0) | ((was & 0x1fff) + data.from / 8)));
+    ip->checksum = 0;
+    ip->checksum = checksum_of(ip, header);
+}
+
+void write_header6(const Packet& p, const CutPlan& plan, uint16_t index, std::byte* out) {
+    const Span data = data_of(plan, index);
+    wire::Ipv6 ip;
+    std::memcpy(&ip, p.data + p.l3, sizeof ip);
+    wire::Fragment6 fragment{};
+    fragment.next_header = ip.next_header;
+    fragment.offset_more = wire::net16(uint16_t(data.from | (index + 1 < plan.count)));
+    fragment.id = wire::net32(plan.id);
+    ip.next_header = kFragmentHeader;
+    ip.payload_length = wire::net16(uint16_t(sizeof fragment + data.length));
+    std::memcpy(out, &ip, sizeof ip);
+    std::memcpy(out + sizeof ip, &fragment, sizeof fragment);
+}
+
 }  // namespace
 
-CutPlan plan_cut(const Packet& p) {
+CutPlan plan_cut(const Packet& p, uint32_t id) {
     CutPlan plan;
-    if (p.ipv6) return plan;
     plan.link = p.l3;
-    plan.first_header = uint16_t((p.at<wire::Ipv4>(p.l3)->version_ihl & 15) * 4);
-    uint8_t copied[kMostOptions];
-    plan.later_header =
-        uint16_t(sizeof(wire::Ipv4) +
-                 copied_options(options_of(p), plan.first_header - sizeof(wire::Ipv4), copied));
-    plan.data = uint16_t(p.l3_length - plan.first_header);
+    if (p.ipv6) {
+        plan.id = id;
+        plan.own_header = sizeof(wire::Ipv6);
+        plan.first_header = plan.later_header = sizeof(wire::Ipv6) + sizeof(wire::Fragment6);
+    } else {
+        plan.own_header = uint16_t((p.at<wire::Ipv4>(p.l3)->version_ihl & 15) * 4);
+        plan.first_header = plan.own_header;
+        uint8_t copied[kMostOptions];
+        plan.later_header =
+            uint16_t(sizeof(wire::Ipv4) +
+                     copied_options(options_of(p), plan.own_header - sizeof(wire::Ipv4), copied));
+    }
+    plan.data = uint16_t(p.l3_length - plan.own_header);
     if (p.cut_to < plan.first_header + 8u) return plan;
     plan.first_data = uint16_t((p.cut_to - plan.first_header) & ~7);
     plan.later_data = uint16_t((p.cut_to - plan.later_header) & ~7);
@@ -70,27 +112,11 @@ uint16_t piece_length(const CutPlan& plan, uint16_t index) {
 }
 
 void write_piece(const Packet& p, const CutPlan& plan, uint16_t index, std::byte* out) {
-    const auto* whole = p.at<wire::Ipv4>(p.l3);
     const uint16_t header = index == 0 ? plan.first_header : plan.later_header;
     const Span data = data_of(plan, index);
     std::memcpy(out, p.data, plan.link);
-    auto* ip = reinterpret_cast<wire::Ipv4*>(out + plan.link);
-    std::memcpy(ip, whole, index == 0 ? header : sizeof *ip);
-    if (index != 0) {
-        uint8_t copied[kMostOptions];
-        const size_t n =
-            copied_options(options_of(p), plan.first_header - sizeof(wire::Ipv4), copied);
-        std::memcpy(reinterpret_cast<uint8_t*>(ip + 1), copied, n);
-    }
-    const uint16_t was = wire::host16(whole->fragment);
-    const bool more = index + 1 < plan.count || (was & 0x2000) != 0;
-    ip->version_ihl = uint8_t(0x40 | header / 4);
-    ip->total_length = wire::net16(uint16_t(header + data.length));
-    ip->fragment = wire::net16(uint16_t((more ? 0x2000 : 0) | ((was & 0x1fff) + data.from / 8)));
-    ip->checksum = 0;
-    ip->checksum = checksum_of(ip, header);
-    std::memcpy(out + plan.link + header, p.data + p.l3 + plan.first_header + data.from,
-                data.length);
+    (p.ipv6 ? write_header6 : write_header4)(p, plan, index, out + plan.link);
+    std::memcpy(out + plan.link + header, p.data + p.l3 + plan.own_header + data.from, data.length);
 }
 
 }  // namespace torii::stages

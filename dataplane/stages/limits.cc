@@ -19,13 +19,12 @@ void refuse(Context& c, Packet& p, const IcmpAnswer& what) {
 }
 
 // There is no answer about an ICMP error: IPv4 cuts it up whatever it says. So it does with what a
-// tunnel carries that says nothing about path MTUs. (LVS: ensure_mtu_is_adequate)
+// tunnel carries that says nothing about path MTUs. What leaves a tunnel's mouth in pieces is the
+// packet with its outer header, of either family. (LVS: ensure_mtu_is_adequate, ignore_df)
 bool may_be_cut(const Context& c, const Packet& p) {
     if (p.ipv6) return false;
-    if (!p.nat && is_tunnelled(c, p)) {
-        if (!c.view.services.backends[p.backend].address.is_v4()) return false;  // IPv6 outside
-        if (c.view.services.header->behaviour.pmtu_disc == 0) return true;
-    }
+    if (!p.nat && is_tunnelled(c, p) && c.view.services.header->behaviour.pmtu_disc == 0)
+        return true;
     return p.is_icmp_error || !detail::dont_fragment(p);
 }
 
@@ -40,7 +39,6 @@ bool too_big(Context& c, Packet& p, uint32_t mtu) {
         p.cut_to = uint16_t(c.view.routes.next_hops[p.next_hop].mtu);  // with the tunnel's headers
         return true;
     }
-    if (!dont_fragment(p)) return p.close(Verdict::drop_too_big), false;
     IcmpAnswer what = kTooBig;
     what.mtu = uint16_t(mtu);  // less than the packet's length
     refuse(c, p, what);

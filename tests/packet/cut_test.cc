@@ -5,13 +5,15 @@
 
 #include <gtest/gtest.h>
 
-#include "tests/support/frame.h"
+#include "tests/support/pieces.h"
 
 namespace torii::stages {
 namespace {
 
 using test::Bytes;
 using test::Frame;
+
+constexpr uint32_t kId = 0x01234567;
 
 struct Whole {
     Bytes frame;
@@ -27,7 +29,7 @@ struct Whole {
 
 std::vector<Bytes> cut(const Whole& w) {
     std::vector<Bytes> pieces;
-    const CutPlan plan = plan_cut(w.p);
+    const CutPlan plan = plan_cut(w.p, kId);
     for (uint16_t i = 0; i < plan.count; ++i) {
         pieces.emplace_back(piece_length(plan, i));
         write_piece(w.p, plan, i, pieces.back().data());
@@ -147,19 +149,36 @@ TEST(Cut, DontFragmentIsNotPassedOn) {
     EXPECT_EQ(together(cut(Whole(frame, 1000)), 1000, 14, false), data_of(frame, 14));
 }
 
-TEST(Cut, NeverIPv6) {
-    const Bytes frame =
-        Frame().ip("2001:db8::1", "2001:db8::2").udp(1, 2).payload(test::filler(1472)).bytes();
-    Whole w(frame, 1280);
-    w.p.ipv6 = true;
-    EXPECT_EQ(plan_cut(w.p).count, 0);
+// What torii has put a tunnel's header in front of: it is that packet's sender.
+TEST(Cut, IPv6PiecesHaveAFragmentHeader) {
+    for (uint16_t mtu : {56, 1280, 1499})
+        for (size_t n : {1460u, 8000u}) {
+            const Bytes frame = Frame()
+                                    .ip("2001:db8::1", "2001:db8::2")
+                                    .protocol(4)
+                                    .payload(test::filler(n))
+                                    .bytes();
+            Whole w(frame, mtu);
+            w.p.ipv6 = true;
+            const auto pieces = cut(w);
+            ASSERT_GE(pieces.size(), 2u);
+            for (const Bytes& b : pieces) {
+                EXPECT_LE(b.size() - 14, mtu);
+                EXPECT_EQ(unsigned(b[14 + 6]), 44u);
+                EXPECT_EQ(word(b, 14 + 44) << 16 | word(b, 14 + 46), int(kId));
+            }
+            EXPECT_EQ(test::diff(test::together(pieces), Bytes(frame.begin() + 14, frame.end())),
+                      "");
+            w.p.cut_to = 55;
+            EXPECT_EQ(plan_cut(w.p, 1).count, 0);
+        }
 }
 
 TEST(Cut, ALinkTooSmallForEightBytes) {
     const Bytes frame =
         Frame().ip("10.0.0.1", "10.0.0.2").udp(1, 2).payload(test::filler(100)).bytes();
-    EXPECT_EQ(plan_cut(Whole(frame, 27).p).count, 0);
-    EXPECT_EQ(plan_cut(Whole(frame, 28).p).count, 14);
+    EXPECT_EQ(plan_cut(Whole(frame, 27).p, kId).count, 0);
+    EXPECT_EQ(plan_cut(Whole(frame, 28).p, kId).count, 14);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 
+#include "tests/support/pieces.h"
 #include "tests/support/world/world.h"
 
 namespace torii::test {
@@ -124,6 +125,33 @@ TEST_P(Tunnels, TakeTheirOverheadFromTheMtu) {
     const size_t at = 14 + (inner6() ? 40 : 20) + 6;
     EXPECT_EQ(unsigned(out.frame.at(at)) << 8 | unsigned(out.frame.at(at + 1)), fits);
     EXPECT_EQ(wrong_checksums(out.frame), "");
+}
+
+// Who lets routers fragment gets through: what leaves is the tunnel's packet in pieces.
+TEST_P(Tunnels, LeaveInPiecesWhereTheSenderAllowsIt) {
+    if (inner6()) return;
+    for (const bool forbidden : {false, true}) {
+        if (forbidden) {
+            world.services.behaviour.pmtu_disc = 0;  // whatever the sender says
+            world.publish();
+        }
+        Frame in = Frame().ip(client(), vip()).tcp(40000, 80, kAck).payload(filler(1460));
+        world.send(request());
+        const Sent out = world.send(forbidden ? in.dont_fragment() : in);
+        ASSERT_EQ(out.verdict, Verdict::tunnel);
+        ASSERT_EQ(out.pieces.size(), 2u);
+        for (const Bytes& b : out.pieces) {
+            EXPECT_LE(b.size(), 14 + 1500u);
+            EXPECT_TRUE(std::equal(b.begin(), b.begin() + 14, out.frame.begin()));
+        }
+        Bytes packet(out.frame.begin() + 14, out.frame.end()), got = together(out.pieces);
+        EXPECT_EQ(packet.size(), 1500 + GetParam().front);
+        ASSERT_EQ(got.size(), packet.size());
+        if (!outer6())  // together() gives it an identification
+            for (size_t at : {4, 5, 10, 11}) got[at] = packet[at];
+        EXPECT_EQ(diff(got, packet), "");
+        EXPECT_EQ(wrong_checksums(out.frame), "");
+    }
 }
 
 TEST_P(Tunnels, CutOffPaddingAndKeepTheirPlaceBehindTags) {

@@ -5,8 +5,8 @@
 #include <cstring>
 
 #include "dataplane/scheduler/consistent.h"
-#include "dataplane/stages/patrol.h"
 #include "dataplane/stages/cut.h"
+#include "dataplane/stages/patrol.h"
 #include "dataplane/stages/stages.h"
 
 namespace torii::test {
@@ -226,7 +226,7 @@ void World::describe(Sent& s, const stages::Packet& p) {
     s.port = p.out_port;
     s.frame.assign(p.data, p.data + p.length);
     if (p.cut_to == 0 || stages::info(p.verdict).outcome != stages::Outcome::forwarded) return;
-    const stages::CutPlan plan = stages::plan_cut(p);
+    const stages::CutPlan plan = stages::plan_cut(p, ++cut_id_);
     for (uint16_t i = 0; i < plan.count; ++i) {
         s.pieces.emplace_back(stages::piece_length(plan, i));
         stages::write_piece(p, plan, i, s.pieces.back().data());

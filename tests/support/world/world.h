@@ -109,6 +109,7 @@ private:
     std::unique_ptr<flow::Table> table_;
     std::vector<std::unique_ptr<stages::WorkerState>> states_;
     std::unique_ptr<shm::EventRing> events_;
+    uint32_t cut_id_ = 0;  // of the last IPv6 packet that was cut up
     std::map<void*, std::unique_ptr<std::byte[]>> aside_;  // memory of held fragments, by owner
     uint32_t stamp_ = 0, next_generation_ = 1;
 };
