@@ -61,7 +61,8 @@ constexpr std::array kPasses = {
     one_pass<kOthers, kFindNextHop, kCheckLimits, kForwardNat, kForwardDr, kSend>(kOther),
 };
 
-// Of fragments that were set aside, once the first one of their datagram has been through kPasses.
+// Of later fragments that were set aside, once the first one of their datagram has been through
+// kPasses.
 constexpr Pass kReleased =
     one_pass<kFindNextHop, kCheckLimits, kForwardNatLater, kForwardDr, kSend>();
 
@@ -76,6 +77,10 @@ void process(Context& c, std::span<Packet> burst) {
 }
 
 size_t release_fragments(Context& c, std::span<Packet> out) {
+    if (const size_t first = stages::resume_fragments(c, out); first != 0) {
+        process(c, out.first(first));
+        return first;
+    }
     const size_t n = stages::release_fragments(c, out);
     kReleased.run(c, out.first(n));
     return n;

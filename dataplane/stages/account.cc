@@ -55,16 +55,18 @@ void account(const shm::Counters& counters, uint32_t worker, std::span<const Pac
         if (verdicts[v]) own.verdicts[v].add(verdicts[v]);
 }
 
-// LVS counts a datagram that came in pieces as one packet: the first piece is.
+// LVS counts a datagram that came in pieces as one packet: the first piece is, which is here too
+// if it had to wait.
 void account_released(const shm::Counters& counters, uint32_t worker,
                       std::span<const Packet> burst) {
     for (const Packet& p : burst) {
         if (!p.held) account_held(counters, worker, p.verdict);
         if (!counts(p)) continue;
+        const uint64_t first = !p.later_fragment;
         if (p.service_slot < counters.header().service_slots)
-            count_row(counters.services(worker)[p.service_slot], p.direction, 0, p.ip_bytes);
+            count_row(counters.services(worker)[p.service_slot], p.direction, first, p.ip_bytes);
         if (p.backend < counters.header().backend_slots)
-            count_row(counters.backends(worker)[p.backend], p.direction, 0, p.ip_bytes);
+            count_row(counters.backends(worker)[p.backend], p.direction, first, p.ip_bytes);
     }
 }
 

@@ -13,8 +13,9 @@ namespace torii::stages {
 /// What is another worker's is left to that one.
 void account(const shm::Counters&, uint32_t worker, std::span<const Packet>);
 
-/// Later fragments, which account() has counted as received and waiting, and now have a verdict or
-/// wait for their neighbour: the rows' bytes and what account_held() counts.
+/// Fragments, which account() has counted as received and waiting, and now have a verdict or
+/// wait for their neighbour: the rows' bytes (packets
+/// of first fragments) and what account_held() counts.
 void account_released(const shm::Counters&, uint32_t worker, std::span<const Packet>);
 
 /// A packet counted as waiting has got its verdict.

@@ -68,4 +68,30 @@ inline uint32_t crc32c(uint32_t state, const std::byte* data, size_t length) {
     return crc32c_both({state, state}, data, length).first;
 }
 
+namespace detail {
+
+// The product of two polynomials modulo CRC32c's, bits reflected: the highest is the constant.
+constexpr uint32_t crc32c_times(uint32_t a, uint32_t b) {
+    uint32_t product = 0;
+    for (uint32_t bit = 1u << 31; bit != 0; bit >>= 1) {
+        if (a & bit) product ^= b;
+        b = (b >> 1) ^ (b & 1 ? 0x82f63b78u : 0u);
+    }
+    return product;
+}
+
+}  // namespace detail
+
+/// One state moved over `count` bytes of zero, in as many steps as `count` has bits. A CRC is
+/// linear: what a change of some bytes makes of the checksum depends on those and on how many
+/// bytes follow, not on what these are.
+constexpr uint32_t crc32c_over_zeros(uint32_t state, size_t count) {
+    uint32_t power = 1u << 23;  // x to the 8th: one byte
+    for (; count != 0; count >>= 1) {
+        if (count & 1) state = detail::crc32c_times(state, power);
+        power = detail::crc32c_times(power, power);
+    }
+    return state;
+}
+
 }  // namespace torii::stages

@@ -44,7 +44,7 @@ Delta readdress(const flow::Table::Worker& flows, Packet& p, bool reply) {
 }
 
 bool forward_sctp(Context& c, Packet& p) {
-    if (!translate_sctp(c, p)) return p.close(Verdict::drop_bad_checksum), false;
+    if (const Verdict v = translate_sctp(c, p); v != Verdict::open) return p.close(v), false;
     const bool reply = p.direction == Direction::reply;
     travel(p, readdress(c.flows, p, reply));
     p.intended = reply ? Verdict::nat_reply : Verdict::nat_request;

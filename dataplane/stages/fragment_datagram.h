@@ -19,6 +19,7 @@ struct FragmentTable::Datagram {
     uint32_t covered = 0;  ///< bits set in `seen`
     uint16_t serial = 0;   ///< tells it from what used its place before
     bool used = false;
+    bool first_waits = false;         ///< first_held is its first fragment, which needs `end`
     uint64_t seen[kUnits / 64] = {};  ///< one bit for eight bytes of data
 
     bool first_came() const { return seen[0] & 1; }

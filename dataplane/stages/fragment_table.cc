@@ -131,6 +131,7 @@ void FragmentTable::release(Datagram& d, const Decision& decision) {
     (ready_.last == kNil ? ready_.first : slots_[ready_.last].next) = d.first_held;
     ready_.last = d.last_held;
     d.first_held = d.last_held = kNil;
+    d.first_waits = false;
 }
 
 // Marks the bytes as come.
@@ -218,41 +219,91 @@ void FragmentTable::make_room() {
     if (i != kNil) evict(i, Verdict::drop_fragment_full);
 }
 
-bool FragmentTable::hold(uint32_t handle, const Packet& p) {
-    Datagram* d = known(handle);
-    if (!d) return false;
-    Source& source = sources_[d->source];
-    uint32_t slot;
-    if ((source.held >= kHeld / 4 && !d->first_came()) || !store(p, slot)) {
-        settle(handle, ended(Verdict::drop_fragment_refused), d->since_us);
+// Stores one more packet of a known datagram, which is refused if there is no room; `waits`: for
+// longer than the burst under way.
+bool FragmentTable::admit(uint32_t handle, const Packet& p, bool waits, uint32_t& slot) {
+    const Datagram& d = datagrams_[handle & 0xffff];
+    Source& source = sources_[d.source];
+    if ((source.held >= kHeld / 4 && waits) || !store(p, slot)) {
+        settle(handle, ended(Verdict::drop_fragment_refused), d.since_us);
         return false;
     }
-    (d->last_held == kNil ? d->first_held : slots_[d->last_held].next) = slot;
-    d->last_held = slot;
     ++source.held;
     ++waiting_;
+    return true;
+}
+
+bool FragmentTable::hold(uint32_t handle, const Packet& p) {
+    Datagram* d = known(handle);
+    uint32_t slot;
+    if (!d || !admit(handle, p, !d->first_came() || d->first_waits, slot)) return false;
+    (d->last_held == kNil ? d->first_held : slots_[d->last_held].next) = slot;
+    d->last_held = slot;
+    if (d->first_waits && d->end != 0) wake_first(*d);
     make_room();
     return true;
+}
+
+bool FragmentTable::hold_first(uint32_t handle, const Packet& p) {
+    Datagram* d = known(handle);
+    uint32_t slot;
+    if (!d || !admit(handle, p, true, slot)) return false;
+    slots_[slot].next = d->first_held;
+    if (d->last_held == kNil) d->last_held = slot;
+    d->first_held = slot;
+    d->first_waits = true;
+    make_room();
+    return true;
+}
+
+void FragmentTable::wake_first(Datagram& d) {
+    const uint32_t slot = d.first_held;
+    d.first_held = slots_[slot].next;
+    if (d.first_held == kNil) d.last_held = kNil;
+    d.first_waits = false;
+    --sources_[d.source].held;
+    --waiting_;
+    append_slot(resumed_, slot);
 }
 
 bool FragmentTable::pass(const Packet& p, const Decision& decision) {
     uint32_t slot;
     if (!store(p, slot)) return false;
     slots_[slot].content.decision = decision;
-    (ready_.last == kNil ? ready_.first : slots_[ready_.last].next) = slot;
-    ready_.last = slot;
+    append_slot(ready_, slot);
     return true;
 }
 
-const FragmentTable::Released* FragmentTable::take() {
-    const uint32_t slot = ready_.first;
-    if (slot == kNil) return nullptr;
-    ready_.first = slots_[slot].next;
-    if (ready_.first == kNil) ready_.last = kNil;
+uint32_t FragmentTable::end_of(uint32_t handle) {
+    const Datagram* d = known(handle);
+    return d ? d->end : 0;
+}
+
+void FragmentTable::append_slot(List& list, uint32_t slot) {
+    slots_[slot].next = kNil;
+    (list.last == kNil ? list.first : slots_[list.last].next) = slot;
+    list.last = slot;
+}
+
+uint32_t FragmentTable::take_slot(List& list) {
+    const uint32_t slot = list.first;
+    if (slot == kNil) return kNil;
+    list.first = slots_[slot].next;
+    if (list.first == kNil) list.last = kNil;
     slots_[slot].next = free_slot_;
     free_slot_ = slot;
     --held_;
-    return &slots_[slot].content;
+    return slot;
+}
+
+const Packet* FragmentTable::resume() {
+    const uint32_t slot = take_slot(resumed_);
+    return slot == kNil ? nullptr : &slots_[slot].content.packet;
+}
+
+const FragmentTable::Released* FragmentTable::take() {
+    const uint32_t slot = take_slot(ready_);
+    return slot == kNil ? nullptr : &slots_[slot].content;
 }
 
 }  // namespace torii::stages

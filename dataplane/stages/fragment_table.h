@@ -66,6 +66,15 @@ public:
     bool hold(uint32_t datagram, const Packet&);
     /// The same for one whose datagram is settled already.
     bool pass(const Packet&, const Decision&);
+    /// Keeps the first fragment of a pending datagram until end_of() is known; resume() then gives
+    /// it back. Else as hold().
+    bool hold_first(uint32_t datagram, const Packet&);
+    /// The next first fragment that need not wait any longer, to be handled and settled as if it
+    /// came now; nullptr if there is none. Valid until the next call of anything here.
+    const Packet* resume();
+    /// Bytes of data of the whole datagram; 0 while the last fragment has not come, or when the
+    /// datagram is no longer known.
+    uint32_t end_of(uint32_t datagram);
     /// The first fragment's fate. Says nothing if the datagram is no longer known.
     void settle(uint32_t datagram, const Decision&, uint64_t now_us);
     /// Forgets what is too old, at most `budget` datagrams.
@@ -107,6 +116,10 @@ private:
     void release(Datagram&, const Decision&);
     void make_room();
     bool store(const Packet&, uint32_t& slot);
+    bool admit(uint32_t datagram, const Packet&, bool waits, uint32_t& slot);
+    void append_slot(List&, uint32_t slot);
+    uint32_t take_slot(List&);
+    void wake_first(Datagram&);
     Datagram* known(uint32_t handle);
     template <Links Datagram::*L>
     void append(List&, uint32_t index);
@@ -125,6 +138,7 @@ private:
     uint32_t free_ = kNil, free_slot_ = kNil;
     List pending_, settled_;  ///< oldest first
     List ready_;              ///< slots to be taken
+    List resumed_;            ///< slots of first fragments, to be taken by resume()
 };
 
 /// The worker that has the datagrams of this hash.

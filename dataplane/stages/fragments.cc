@@ -10,6 +10,8 @@
 namespace torii::stages {
 namespace {
 
+constexpr uint32_t kNoDatagram = FragmentTable::kNobody;
+
 void set_aside(Packet& p) {
     p.held = true;
     p.close(Verdict::aside);
@@ -117,10 +119,27 @@ Decision decision_of(const Context& c, const Packet& p) {
     return d;
 }
 
+// A first fragment. SCTP's checksum covers the whole datagram, and how NAT changes it depends on
+// its length, which the last fragment tells.
+void begin(Context& c, Packet& p, const Fragment& f, uint32_t datagram) {
+    p.ip_bytes = uint16_t(f.length + f.header + p.ipv6 * sizeof(wire::Ipv6));
+    p.datagram = datagram;
+    const Verdict verdict = parse_first(p);
+    if (verdict == Verdict::open && p.protocol == wire::kSctp &&
+        c.state.fragments.end_of(datagram) == 0) {
+        const bool taken = c.state.fragments.hold_first(datagram, p);
+        p.datagram = kNoDatagram;  // not to be settled
+        return taken ? set_aside(p) : p.close(Verdict::drop_fragment_full);
+    }
+    c.found |= kFirstFragments;
+    if (verdict != Verdict::open) p.close(verdict);
+}
+
 }  // namespace
 
 void gather(Context& c, Packet& p) {
     const Fragment f = read_fragment(p);
+    if (p.datagram != kNoDatagram) return begin(c, p, f, p.datagram);  // resumed
     const uint64_t hash = hash_of(c.state.seed, f.key);
     const uint32_t owner = owner_of(hash, c.counters.workers());
     if (owner != c.worker) {
@@ -131,14 +150,7 @@ void gather(Context& c, Packet& p) {
     const FragmentTable::Placed at = table.place(f, hash, c.now_us);
     if (at.verdict != Verdict::open) return p.close(at.verdict);
     p.ip_bytes = uint16_t(f.length);  // what it adds to the datagram, as LVS counts
-    if (!p.later_fragment) {
-        p.datagram = at.datagram;
-        p.ip_bytes = uint16_t(f.length + f.header + p.ipv6 * sizeof(wire::Ipv6));
-        c.found |= kFirstFragments;
-        const Verdict verdict = parse_first(p);
-        if (verdict != Verdict::open) p.close(verdict);
-        return;
-    }
+    if (!p.later_fragment) return begin(c, p, f, at.datagram);
     if (at.decision.kind == Decision::Kind::ended) return p.close(at.decision.verdict);
     const bool taken = at.decision.kind == Decision::Kind::pending ? table.hold(at.datagram, p)
                                                                    : table.pass(p, at.decision);
@@ -148,8 +160,25 @@ void gather(Context& c, Packet& p) {
 
 void settle_fragments(Context& c, std::span<const Packet> burst) {
     for (const Packet& p : burst)
-        if (p.datagram != FragmentTable::kNobody)
+        if (p.datagram != kNoDatagram)
             c.state.fragments.settle(p.datagram, decision_of(c, p), c.now_us);
+}
+
+size_t resume_fragments(Context& c, std::span<Packet> out) {
+    size_t n = 0;
+    while (n < out.size()) {
+        const Packet* kept = c.state.fragments.resume();
+        if (!kept) break;
+        Packet& p = out[n++] = Packet{};
+        p.data = kept->data;
+        p.length = kept->length;
+        p.headroom = kept->headroom;
+        p.tailroom = kept->tailroom;
+        p.in_port = kept->in_port;
+        p.owner = kept->owner;
+        p.datagram = kept->datagram;
+    }
+    return n;
 }
 
 size_t release_fragments(Context& c, std::span<Packet> out) {

@@ -19,6 +19,10 @@ void gather(Context&, Packet&);
 /// What became of first fragments, for the others of their datagrams.
 void settle_fragments(Context&, std::span<const Packet> burst);
 
+/// First fragments that gather() has set aside until their datagrams' length was known: as they
+/// came, to be taken through all stages again. Returns how many.
+size_t resume_fragments(Context&, std::span<Packet> out);
+
 /// Fragments that need not wait any longer: open, with their connection or backend, or closed.
 /// Returns how many; fewer than `out` has room for: there are no more.
 size_t release_fragments(Context&, std::span<Packet> out);

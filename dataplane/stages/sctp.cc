@@ -1,5 +1,6 @@
 #include "dataplane/stages/sctp.h"
 
+#include "dataplane/stages/fragment.h"
 #include "dataplane/stages/stages.h"
 
 namespace torii::stages {
@@ -13,7 +14,7 @@ Verdict parse_sctp(Packet& p, const std::byte* sctp, uint32_t length) {
     return Verdict::open;
 }
 
-bool translate_sctp(Context& c, Packet& p) {
+Verdict translate_sctp(Context& c, Packet& p) {
     const flow::Head& cell = c.flows.head(p.entry);
     const bool reply = p.direction == Direction::reply;
     std::byte* const sctp = p.data + p.l4;
@@ -23,9 +24,18 @@ bool translate_sctp(Context& c, Packet& p) {
         reply ? cell.virtual_port : cell.backend_port;
     uint32_t ports;
     std::memcpy(&ports, sctp, sizeof ports);
-    if (std::memcmp(&ports, &header, sizeof ports) == 0) return true;  // as LVS: nothing to seal
+    if (std::memcmp(&ports, &header, sizeof ports) == 0) return Verdict::open;  // nothing to seal
     const size_t length = size_t(p.l3) + p.l3_length - p.l4;
-    return sctp_set_ports(sctp, length, header.source_port, header.destination_port);
+    if (p.is_fragment) [[unlikely]] {
+        const size_t whole = c.state.fragments.end_of(p.datagram);
+        if (whole == 0) return Verdict::drop_fragment_full;
+        const size_t rest = whole - read_fragment(p).length;
+        sctp_change_ports(sctp, length + rest, header.source_port, header.destination_port);
+        return Verdict::open;
+    }
+    return sctp_set_ports(sctp, length, header.source_port, header.destination_port)
+               ? Verdict::open
+               : Verdict::drop_bad_checksum;
 }
 
 }  // namespace torii::stages

@@ -79,6 +79,23 @@ inline bool sctp_set_ports(std::byte* sctp, size_t length, uint16_t source, uint
     return true;
 }
 
+/// Replaces the ports of a packet that begins at `sctp` and has `length` bytes in all, of which the
+/// common header lies there; the others need not be. The checksum gets the same change, and so is
+/// as right or wrong afterwards as before.
+inline void sctp_change_ports(std::byte* sctp, size_t length, uint16_t source,
+                              uint16_t destination) {
+    wire::Sctp header;
+    std::memcpy(&header, sctp, sizeof header);
+    const uint16_t change[] = {uint16_t(header.source_port ^ source),
+                               uint16_t(header.destination_port ^ destination)};
+    std::byte bytes[sizeof change];
+    std::memcpy(bytes, change, sizeof change);
+    header.checksum ^= crc32c_over_zeros(crc32c(0, bytes, sizeof bytes), length - sizeof bytes);
+    header.source_port = source;
+    header.destination_port = destination;
+    std::memcpy(sctp, &header, sizeof header);
+}
+
 /// An event in the place of TCP's flags: an INIT begins a connection as a SYN does, an ABORT as
 /// little as a reset.
 constexpr uint8_t sctp_flags(flow::SctpEvent e) {
@@ -92,8 +109,9 @@ constexpr flow::SctpEvent sctp_event_in(uint8_t flags) { return flow::SctpEvent(
 /// parse() of an SCTP packet: ports and event. Its checksum is verified where it changes.
 Verdict parse_sctp(Packet&, const std::byte* sctp, uint32_t length);
 
-/// NAT of the ports and checksum (which covers no addresses). False, and nothing changed, if the
-/// checksum was wrong.
-bool translate_sctp(Context&, Packet&);
+/// NAT of the ports and checksum (which covers no addresses). Other than open, and nothing changed,
+/// if the checksum of a whole packet was wrong, or a first fragment's datagram is not known any
+/// more: the checksum covers all of it, so that its length must be known.
+Verdict translate_sctp(Context&, Packet&);
 
 }  // namespace torii::stages

@@ -129,7 +129,7 @@ inline constexpr std::array kVerdicts = {
                 "a fragment whose datagram was refused because of another one, or whose connection "
                 "has ended"},
     VerdictInfo{Verdict::drop_fragment_timeout, Outcome::dropped, "drop_fragment_timeout",
-                "a fragment whose first one did not come within two seconds"},
+                "a fragment whose first one (SCTP: or last one) did not come within two seconds"},
     VerdictInfo{Verdict::drop_fragment_full, Outcome::dropped, "drop_fragment_full",
                 "a fragment that had to give way: too many were held, or too many datagrams were "
                 "in pieces, of its source or of all"},

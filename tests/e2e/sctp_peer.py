@@ -1,6 +1,8 @@
 """SCTP (RFC 9260) over raw sockets, for kernels without it: as much as a download needs.
 
-    sctp_peer.py serve PORT FILE ADDRESS...        offers the file on each address
+    sctp_peer.py serve PORT FILE PIECE COOKIE ADDRESS...
+                                                   offers the file on each address, in DATA chunks of PIECE bytes
+                                                   and after a cookie of COOKIE bytes
     sctp_peer.py fetch LOCAL ADDRESS PORT TARGET   from one of our addresses; exit status 1 when it fails
 
 One association at a time and address; a packet with a wrong CRC32c is counted and dropped, like a real peer's.
@@ -14,7 +16,7 @@ import time
 
 SCTP = 132
 DATA, INIT, INIT_ACK, SACK, ABORT, SHUTDOWN, SHUTDOWN_ACK, COOKIE_ECHO, COOKIE_ACK, SHUTDOWN_COMPLETE = 0, 1, 2, 3, 6, 7, 8, 10, 11, 14
-WINDOW, PIECE = 16, 1200
+WINDOW = 16
 
 TABLE = []
 for i in range(256):
@@ -86,8 +88,8 @@ class Link:
 
 
 class Server:
-    def __init__(self, link, port, content):
-        self.link, self.port, self.content = link, port, content
+    def __init__(self, link, port, content, piece, cookie):
+        self.link, self.port, self.content, self.piece, self.cookie = link, port, content, piece, cookie
         self.peer = None
 
     def send(self, *chunks):
@@ -97,7 +99,7 @@ class Server:
         for kind, _, value in p.chunks:
             if kind == INIT:
                 peer_tag, _, _, _, first = struct.unpack_from("!IIHHI", value)
-                cookie = struct.pack("!II", peer_tag, first)
+                cookie = struct.pack("!II", peer_tag, first).ljust(self.cookie, b"c")
                 answer = chunk(INIT_ACK, init_value(0x70726969, 1) + struct.pack("!HH", 7, 4 + len(cookie)) + cookie)
                 self.link.send(address, packet(self.port, p.source, peer_tag, answer))
             elif p.tag != 0x70726969:
@@ -118,23 +120,23 @@ class Server:
 
     def more(self, again=False):
         """Sends what the window allows; `again`: also what was sent but not acknowledged."""
-        total = (len(self.content) + PIECE - 1) // PIECE
+        total = (len(self.content) + self.piece - 1) // self.piece
         if self.acked >= total:
             return self.send(chunk(SHUTDOWN, struct.pack("!I", 0)))
         last = min(self.acked + WINDOW, total)
         for n in range(self.acked if again else max(self.sent, self.acked), last):
-            piece = self.content[n * PIECE:(n + 1) * PIECE]
+            piece = self.content[n * self.piece:(n + 1) * self.piece]
             self.send(chunk(DATA, struct.pack("!IHHI", n + 1, 0, n & 0xFFFF, 0) + piece, flags=3))
         self.sent = last
 
 
-def serve(port, path, *addresses):
+def serve(port, path, piece, cookie, *addresses):
     with open(path, "rb") as file:
         content = file.read()
     servers = {}
     for address in addresses:
         link = Link(address)
-        servers[link.socket] = Server(link, int(port), content)
+        servers[link.socket] = Server(link, int(port), content, int(piece), int(cookie))
     print("ready", flush=True)
     while True:
         ready = select.select(list(servers), [], [], 0.5)[0]
@@ -167,7 +169,8 @@ def fetch(local, address, port, target):
             if kind == INIT_ACK and state == "init":
                 peer_tag = struct.unpack_from("!I", value)[0]
                 state = "echoed"
-                send(chunk(COOKIE_ECHO, value[16 + 4:16 + 4 + 8]))
+                length = struct.unpack_from("!H", value, 18)[0]
+                send(chunk(COOKIE_ECHO, value[20:16 + length]))
             elif kind == DATA:
                 if struct.unpack_from("!I", value)[0] == expected:
                     received.append(value[12:])

@@ -54,10 +54,10 @@ class Selftest:
         (lab.directory / "content").write_bytes(self.content)
         self.torii = Torii(self.director, nat([]))
 
-    def answer_through_the_director(self):
+    def answer_through_the_director(self, **sizes):
         self.server.ip("link set out0 down")
         self.server.route("default", "10.0.0.1").route("default", "2001:db8:2::1")
-        self.serve([REAL4, REAL6])
+        self.serve([REAL4, REAL6], **sizes)
 
     def answer_straight(self):
         for address in ("198.51.100.11/24", "2001:db8:1::11/64"):
@@ -69,9 +69,10 @@ class Selftest:
         self.serve([VIP4, VIP6])
         return tunnels
 
-    def serve(self, addresses):
+    def serve(self, addresses, piece=1200, cookie=8):
         self.server.start(PYTHON, HERE / "echo_peer.py", "serve", ECHO, name="echo")
-        stream = self.server.start(PYTHON, HERE / "sctp_peer.py", "serve", STREAM, self.lab.directory / "content", *addresses, name="stream")
+        stream = self.server.start(PYTHON, HERE / "sctp_peer.py", "serve", STREAM, self.lab.directory / "content", piece, cookie, *addresses,
+                                   name="stream")
         eventually(lambda: self.server.listening(ECHO) and self.server.listening(ECHO, "udp"), what="echo")
         eventually(lambda: "ready" in stream.output(), what="the stream server")
 
@@ -86,13 +87,16 @@ class Selftest:
     def transfer(self, protocol, vip, size=200_000):
         """Whole files; an exception when one byte differs."""
         if protocol == "sctp":
-            target = self.lab.directory / "fetched"
-            local = "2001:db8:1::2" if ":" in vip else "198.51.100.2"
-            self.client.run(PYTHON, HERE / "sctp_peer.py", "fetch", local, vip, STREAM, target)
-            assert target.read_bytes() == self.content
-            target.unlink()
+            self.fetch(vip, STREAM)
         else:
             self.client.run(PYTHON, HERE / "echo_peer.py", "compare", protocol, vip, ECHO, size)
+
+    def fetch(self, vip, port):
+        target = self.lab.directory / "fetched"
+        local = "2001:db8:1::2" if ":" in vip else "198.51.100.2"
+        self.client.run(PYTHON, HERE / "sctp_peer.py", "fetch", local, vip, port, target)
+        assert target.read_bytes() == self.content
+        target.unlink()
 
     def ready(self):
         self.torii.wait()
@@ -116,6 +120,20 @@ def test_nat(selftest):
     assert verdicts["nat_request"] > 600 and verdicts["nat_reply"] > 600, verdicts
     states = selftest.torii.ipvsadm("-Lnc")
     assert "SCTP" in states and "UDP" in states, states
+
+
+def test_sctp_in_fragments_by_nat_to_another_port(selftest):
+    """The cookie and the data are larger than the link: both directions, with checksums over the whole."""
+    selftest.answer_through_the_director(piece=4000, cookie=5000)
+    for vip, real in ((VIP4, REAL4), (VIP6, REAL6)):
+        service = [OPTIONS["sctp"], at(vip, STREAM + 1)]
+        selftest.torii.ipvsadm("-A", *service, "-s", "rr")
+        selftest.torii.ipvsadm("-a", *service, "-r", at(real, STREAM), "-m")
+    selftest.ready()
+    for vip in (VIP4, VIP6):
+        selftest.fetch(vip, STREAM + 1)
+    verdicts = selftest.torii.verdicts()
+    assert verdicts["nat_request"] > 2 * 4 and verdicts["nat_reply"] > 2 * len(selftest.content) // 1500, verdicts
 
 
 def test_direct_routing(selftest):
@@ -156,10 +174,10 @@ def test_tunnel(selftest, kind):
 
 @pytest.mark.parametrize("kind", ["ipip", "gue", "gre-csum"])
 def test_datagrams_in_fragments_go_through_tunnels(selftest, kind):
-    """Fragments fill the link, so that with a tunnel's headers they do not fit: IPv4 ones are cut up once more (inside
-    IPv4), whoever sends IPv6 ones is told."""
+    """Fragments fill the link, so that with a tunnel's headers they do not fit: of IPv4 ones the tunnel's packet is cut
+    up, whoever sends IPv6 ones is told."""
     far_end = selftest.answer_straight()
-    for real, vips in ((REAL4, (VIP4, VIP6)), (REAL6, (VIP6,))):
+    for real, vips in ((REAL4, (VIP4, VIP6)), (REAL6, (VIP4, VIP6))):
         for vip in vips:
             selftest.add("udp", vip, real, "-i", *TUNNELS[kind])
         selftest.ready()

@@ -79,6 +79,49 @@ TEST(FragmentTable, LaterFragmentsFollowTheFirst) {
     EXPECT_EQ(r.table.held(), 0u);
 }
 
+TEST(FragmentTable, AFirstOneThatWaitsComesBackWithTheLast) {
+    Rig r;
+    const auto first = r.place(piece(1, 0, 800, true));
+    EXPECT_EQ(r.table.end_of(first.datagram), 0u);
+    EXPECT_TRUE(r.table.hold_first(first.datagram, numbered(1)));
+    EXPECT_EQ(r.hold(piece(1, 800, 800, true), 2), Verdict::aside);
+    EXPECT_EQ(r.table.resume(), nullptr);
+    EXPECT_EQ(r.hold(piece(1, 1600, 9, false), 3), Verdict::aside);
+    EXPECT_EQ(r.table.end_of(first.datagram), 1609u);
+    EXPECT_THAT(r.released(), ElementsAre());
+    const Packet* resumed = r.table.resume();
+    ASSERT_NE(resumed, nullptr);
+    EXPECT_EQ(resumed->length, 1);
+    EXPECT_EQ(r.table.resume(), nullptr);
+    r.table.settle(first.datagram, connection(4), r.now);
+    EXPECT_THAT(r.released(), ElementsAre("2>4", "3>4"));
+    EXPECT_EQ(r.table.datagrams(), 0u);
+    EXPECT_EQ(r.table.held(), 0u);
+    EXPECT_EQ(r.table.end_of(first.datagram), 0u);
+}
+
+// One source has a quarter of the room with them as well, and the oldest gives way.
+TEST(FragmentTable, FirstOnesThatWaitAreLimited) {
+    Rig r(4096);
+    const auto wait = [&](uint32_t id, uint32_t source) {
+        const auto at = r.place(piece(id, 0, 800, true, source));
+        return r.table.hold_first(at.datagram, numbered(uint16_t(id)));
+    };
+    for (uint32_t id = 1; id <= FragmentTable::kHeld / 4; ++id) EXPECT_TRUE(wait(id, 1));
+    EXPECT_FALSE(wait(999, 1));
+    for (uint32_t id = 1001; id < 1000 + 2 * FragmentTable::kHeld; ++id) {
+        EXPECT_TRUE(wait(id, id));
+        r.released();
+        ASSERT_LE(r.table.held(), FragmentTable::kHeld - FragmentTable::kMargin);
+    }
+    EXPECT_TRUE(wait(7, 1)) << "its own have given way";
+    r.released();
+    r.now += FragmentTable::kPatienceUs;
+    r.table.expire(r.now, ~0u);
+    EXPECT_EQ(r.released().size(), FragmentTable::kHeld - FragmentTable::kMargin);
+    EXPECT_EQ(r.table.held(), 0u);
+}
+
 TEST(FragmentTable, HeldOnesComeBackInTheirOrder) {
     Rig r;
     EXPECT_EQ(r.hold(piece(1, 1600, 9, false), 3), Verdict::aside);

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <random>
 
+#include "dataplane/stages/crc32c.h"
 #include "tests/support/pieces.h"
 #include "tests/support/world/world.h"
 
@@ -49,6 +50,7 @@ protected:
         w.services.services[once].record.flags |= shm::kOnePacket;
         w.backend(once, f.server, 5555, Forward::nat);
         w.backend(w.service(f.vip, 56, Protocol::sctp), f.server, 56, Forward::dr);
+        w.backend(w.service(f.vip, 57, Protocol::sctp), f.server, 5757, Forward::nat);
         w.service(f.vip, 99, Protocol::udp);
         // Whole packets are as large as datagrams can be.
         for (shm::NextHop& h : w.routes.neighbours) h.mtu = 0;
@@ -61,6 +63,19 @@ protected:
     }
     Frame reply(size_t bytes) const {
         return Frame().ip(f.server, f.client).udp(5353, 40000).payload(filler(bytes));
+    }
+    /// An INIT from the client, or what the NAT backend answers; sealed.
+    Frame sctp(bool answer, size_t bytes) const {
+        Bytes b = answer ? bytes_of({0x16, 0x7d, 0x9c, 0x40, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 7, 0xd0})
+                         : bytes_of({0x9c, 0x40, 0, 57, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 7, 0xd0});
+        const Bytes rest = filler(bytes);
+        b.insert(b.end(), rest.begin(), rest.end());
+        const uint32_t sum = ~stages::crc32c_by_table(stages::kCrc32cStart, b.data(), b.size());
+        std::memcpy(b.data() + 8, &sum, sizeof sum);
+        return Frame()
+            .ip(answer ? f.server : f.client, answer ? f.client : f.vip)
+            .protocol(132)
+            .payload(b);
     }
     /// What the same whole packet becomes.
     Bytes whole(const Frame& frame, Room room = {}) {
@@ -161,6 +176,54 @@ TEST_P(Fragments, SctpToo) {
     const auto sent = w.send_all(pieces);
     EXPECT_THAT(verdicts(sent), Each(Verdict::direct));
     EXPECT_EQ(diff(together(sent), want), "");
+}
+
+// The checksum covers all of it: the first fragment waits until the last has told the length.
+TEST_P(Fragments, SctpByNatIsSealedAsTheWholePacketIs) {
+    std::mt19937 random(7);
+    for (const bool answer : {false, true}) {
+        const Frame frame = sctp(answer, 5000);
+        const Room room{.port = answer};
+        const Bytes want = whole(frame, room);
+        for (uint16_t id = 1; id <= 30; ++id) {
+            auto pieces = in_pieces(frame, 1200, id);
+            if (id > 1) std::shuffle(pieces.begin(), pieces.end(), random);
+            const auto sent = w.send_all(pieces, room);
+            ASSERT_EQ(sent.size(), 5u);
+            EXPECT_THAT(verdicts(sent), Each(answer ? Verdict::nat_reply : Verdict::nat_request));
+            EXPECT_EQ(diff(together(sent), want), "") << id;
+        }
+    }
+    EXPECT_EQ(w.state().fragments.datagrams(), 0u);
+    EXPECT_EQ(w.state().fragments.held(), 0u);
+    EXPECT_EQ(w.counters().waiting.get(), 0u);
+    EXPECT_EQ(w.counters().received.get(), 2 * (1u + 150));
+    const uint32_t slot = 5;
+    EXPECT_EQ(w.backend_row(slot).in_packets.get(), 31u);
+    EXPECT_EQ(w.backend_row(slot).in_bytes.get(), 31 * sctp(false, 5000).packet().size());
+    EXPECT_EQ(w.backend_row(slot).out_packets.get(), 31u);
+}
+
+TEST_P(Fragments, DamagedSctpStaysDamaged) {
+    const Frame frame = sctp(false, 3000);
+    const Bytes want = whole(frame);
+    auto pieces = in_pieces(frame, 1200, 1);
+    pieces[1].back() ^= std::byte(4);
+    const Bytes got = together(w.send_all(pieces));
+    ASSERT_EQ(got.size(), want.size());
+    for (size_t i = 0, at = want.size() - 3016 + 2399; i < want.size(); ++i)
+        EXPECT_EQ(got[i] ^ want[i], std::byte(i == at ? 4 : 0)) << i;
+}
+
+TEST_P(Fragments, SctpWithoutAnEndIsDroppedInTime) {
+    const auto pieces = in_pieces(sctp(false, 3000), 1200, 1);
+    EXPECT_EQ(w.send_all({pieces[0], pieces[1]}).size(), 0u);
+    EXPECT_EQ(w.counters().waiting.get(), 2u);
+    w.pass(2100);
+    EXPECT_THAT(verdicts(w.released()), testing::ElementsAre(Verdict::drop_fragment_timeout,
+                                                             Verdict::drop_fragment_timeout));
+    EXPECT_EQ(w.counters().waiting.get(), 0u);
+    EXPECT_EQ(w.state().fragments.held(), 0u);
 }
 
 // LVS puts the datagram together and counts it as one packet.

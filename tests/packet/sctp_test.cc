@@ -153,6 +153,14 @@ TEST(Crc32c, KnownValues) {
     for (size_t n = 0; n < 40; ++n) crc(filler(n));
 }
 
+TEST(Crc32c, OverZeros) {
+    for (size_t n : {0u, 1u, 7u, 8u, 255u, 4096u, 65'535u})
+        for (uint32_t state : {0u, 1u, 0x80000000u, 0xdeadbeefu})
+            EXPECT_EQ(stages::crc32c_over_zeros(state, n),
+                      stages::crc32c_by_table(state, Bytes(n).data(), n))
+                << n;
+}
+
 TEST(SctpPorts, AreReplacedWithTheChecksum) {
     for (size_t n : {0, 1, 4, 7, 8, 100, 1452}) {
         Bytes b = bytes_of({0x9c, 0x40, 0x0b, 0x59, 1, 2, 3, 4, 0, 0, 0, 0});
@@ -173,6 +181,10 @@ TEST(SctpPorts, AreReplacedWithTheChecksum) {
                        destination = stages::wire::net16(0x0304);
         EXPECT_TRUE(stages::sctp_set_ports(got.data(), got.size(), source, destination));
         EXPECT_EQ(diff(got, want), "");
+        // With nothing but the header at hand.
+        Bytes changed = b;
+        stages::sctp_change_ports(changed.data(), changed.size(), source, destination);
+        EXPECT_EQ(diff(changed, want), "");
         // One wrong bit anywhere, and nothing is touched.
         for (size_t at = 0; at < b.size(); at += 5) {
             Bytes bad = b;
