@@ -22,17 +22,17 @@ Input read(const std::filesystem::path& path) {
     return {std::istreambuf_iterator<char>(in), {}};
 }
 
-// Changes a few bytes, takes over a piece of another input, or cuts the end off.
+// Changes a few bytes, takes over a piece of another input, or moves the end.
 Input changed(Input input, const Input& other, std::minstd_rand& random) {
     for (auto n = random() % 4; n > 0 && !input.empty(); --n)
-        input[random() % input.size()] = uint8_t(random() >> 8);
+        input[random() % input.size()] = random() % 2 ? uint8_t(random() >> 8) : uint8_t(255);
     if (random() % 3 == 0 && !other.empty()) {
         const size_t from = random() % other.size(), count = random() % (other.size() - from) + 1;
         const size_t at = random() % (input.size() + 1);
         const auto piece = other.begin() + std::ptrdiff_t(from);
         input.insert(input.begin() + std::ptrdiff_t(at), piece, piece + std::ptrdiff_t(count));
     }
-    if (random() % 4 == 0) input.resize(random() % (input.size() + 1));
+    if (random() % 4 == 0) input.resize(random() % (input.size() + 9));
     return input;
 }
 

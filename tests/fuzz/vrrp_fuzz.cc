@@ -6,11 +6,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <memory>
-#include <random>
 
 #include "vrrp/codec.h"
 #include "vrrp/fsm.h"
@@ -123,40 +119,3 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     torii::vrrp::run_one(data, size);
     return 0;
 }
-
-#ifndef TORII_FUZZ
-namespace {
-
-std::vector<uint8_t> read(const std::filesystem::path& path) {
-    std::ifstream in(path, std::ios::binary);
-    return {std::istreambuf_iterator<char>(in), {}};
-}
-
-// Changes a few bytes, and sometimes the length.
-std::vector<uint8_t> changed(std::vector<uint8_t> input, std::minstd_rand& random) {
-    for (auto n = random() % 6; n > 0 && !input.empty(); --n)
-        input[random() % input.size()] = random() % 2 ? uint8_t(random() >> 8) : uint8_t(255);
-    if (random() % 3 == 0) input.resize(random() % (input.size() + 9));
-    return input;
-}
-
-}  // namespace
-
-int main(int argc, char** argv) {
-    if (argc < 2) return std::fprintf(stderr, "usage: vrrp_fuzz DIRECTORY [COUNT]\n"), 2;
-    std::vector<std::vector<uint8_t>> kept;
-    for (const auto& file : std::filesystem::directory_iterator(argv[1]))
-        kept.push_back(read(file));
-    if (kept.empty()) return std::fprintf(stderr, "vrrp_fuzz: no input in %s\n", argv[1]), 1;
-    std::sort(kept.begin(), kept.end());
-    for (const auto& input : kept) LLVMFuzzerTestOneInput(input.data(), input.size());
-    std::minstd_rand random(1);
-    const int count = argc > 2 ? std::atoi(argv[2]) : 0;
-    for (int i = 0; i < count; ++i) {
-        const auto input = changed(kept[random() % kept.size()], random);
-        LLVMFuzzerTestOneInput(input.data(), input.size());
-    }
-    std::printf("%zu kept and %d changed inputs\n", kept.size(), count);
-    return 0;
-}
-#endif
