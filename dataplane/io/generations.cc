@@ -30,7 +30,7 @@ Result<std::unique_ptr<stages::View>> view_of(const shm::ServicesFile& services,
     if (!s) return tl::unexpected(s.error());
     const auto r = shm::Routes::view(routes.bytes());
     if (!r) return tl::unexpected(r.error());
-    return stages::View::make(*s, *r, stamp_of(routes.number));
+    return stages::View::make(*s, *r, stamp_of(routes.number), before);
 }
 
 Result<std::shared_ptr<const Routes>> open_routes(const shm::Location& location, uint64_t number) {
@@ -164,6 +164,7 @@ xdp::SteeringSet steering_of(const stages::View& view, std::span<const uint32_t>
         if (takes_ftp_data(s)) set.services.push_back({s.address, 0, s.protocol});
         set.vips.push_back(s.address);
     }
+    set.backends.reserve(view.services.backends.size());
     for (const shm::BackendRecord& b : view.services.backends) {
         if (b.present && b.forward == shm::Forward::nat) add_reply_keys(b, set.backends);
     }

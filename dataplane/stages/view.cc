@@ -74,6 +74,24 @@ uint32_t hop_of(const shm::Routes& routes, const Address& a) {
     return usable ? r.next_hop : shm::kNoNextHop;
 }
 
+/// Next hops of a generation of services over the same routes, where a slot has the same server.
+class FormerHops {
+public:
+    FormerHops(const View* before, uint32_t routes_stamp)
+        : before_(before && before->routes_stamp == routes_stamp ? before : nullptr) {}
+    uint32_t of(size_t slot, const shm::BackendRecord& b, const shm::Routes& routes) const {
+        if (before_ && slot < before_->services.backends.size()) {
+            const shm::BackendRecord& was = before_->services.backends[slot];
+            if (was.present && was.address == b.address)
+                return before_->next_hop_of(uint32_t(slot));
+        }
+        return hop_of(routes, b.address);
+    }
+
+private:
+    const View* before_;
+};
+
 void note_virtual(View& v, const Address& a) {
     const auto set = [&](uint32_t bit) { v.vip_filter[bit >> 6] |= uint64_t(1) << (bit & 63); };
     if (a.is_v4()) set(View::filter_bit4(a.as_v4().raw()));
@@ -107,7 +125,7 @@ void note_marked(View& v) {
 }  // namespace
 
 Result<std::unique_ptr<View>> View::make(const shm::Services& services, const shm::Routes& routes,
-                                         uint32_t routes_stamp) {
+                                         uint32_t routes_stamp, const View* before) {
     auto v = std::make_unique<View>();
     v->services = services;
     v->routes = routes;
@@ -124,8 +142,10 @@ Result<std::unique_ptr<View>> View::make(const shm::Services& services, const sh
     if (services.header->flags & shm::kHasMarks) v->marks = Marks(services.marks);
     note_marked(*v);
     v->backend_store.reserve(services.backends.size());
-    for (const shm::BackendRecord& b : services.backends) {
-        v->backend_store.push_back(b.present ? BackendHop{b.generation, hop_of(routes, b.address)}
+    const FormerHops hops(before, v->routes_stamp);
+    for (size_t i = 0; i < services.backends.size(); ++i) {
+        const shm::BackendRecord& b = services.backends[i];
+        v->backend_store.push_back(b.present ? BackendHop{b.generation, hops.of(i, b, routes)}
                                              : BackendHop{});
         if (b.present && b.forward == shm::Forward::nat) v->nat_backends.push_back(b.address);
     }

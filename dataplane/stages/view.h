@@ -83,9 +83,10 @@ struct View {
 
     /// Resolves schedulers by name and a next hop for every backend. Errc::layout for an unknown
     /// scheduler or sections that do not fit its types. The objects must outlive the View. Views
-    /// are made by one thread.
+    /// are made by one thread. `before`, or null: what it says of next hops by the same routes is
+    /// taken over; nothing refers to it later.
     static Result<std::unique_ptr<View>> make(const shm::Services&, const shm::Routes&,
-                                              uint32_t routes_stamp);
+                                              uint32_t routes_stamp, const View* before = nullptr);
 };
 
 }  // namespace torii::stages

@@ -34,6 +34,33 @@ TEST_F(Making, ResolvesNextHopsAndServers) {
     EXPECT_TRUE(v.may_be_vip(stages::View::filter_bit4(vip)));
 }
 
+// What is taken over from a former view is what would have been found.
+TEST_F(Making, TakesNextHopsOverOnlyOfTheSameServersAndRoutes) {
+    const stages::View& before = world.view();
+    const auto hops = [](const stages::View& v) {
+        std::vector<uint32_t> all;
+        for (const stages::BackendHop& b : v.backends) all.push_back(b.next_hop);
+        return all;
+    };
+    const auto object = shm::build(world.services);
+    auto moved = world.services;
+    moved.backends[0].record.address = *parse_address("127.0.0.1");  // a slot with another server
+    const auto moved_object = shm::build(moved);
+    const auto no_routes = shm::build(shm::RoutesDescription{});
+    const shm::Routes nowhere = *shm::Routes::view(*no_routes);
+    const uint32_t stamp = before.routes_stamp;
+    const auto made = [&](const auto& bytes, const shm::Routes& routes, uint32_t number,
+                          const stages::View* from) {
+        return hops(**stages::View::make(*shm::Services::view(*bytes), routes, number, from));
+    };
+    EXPECT_EQ(made(object, before.routes, stamp, &before), hops(before));
+    EXPECT_EQ(made(moved_object, before.routes, stamp, &before),
+              made(moved_object, before.routes, stamp, nullptr));
+    EXPECT_NE(made(moved_object, before.routes, stamp, &before), hops(before));
+    EXPECT_EQ(made(object, nowhere, stamp + 1, &before),
+              (std::vector<uint32_t>{shm::kNoNextHop, shm::kNoNextHop}));
+}
+
 TEST_F(Making, RefusesAnUnknownScheduler) {
     auto d = world.services;
     std::strcpy(d.services[1].record.scheduler, "magic");
