@@ -46,7 +46,8 @@ class HugePages:
 
     def __exit__(self, *_):
         if self.mount:
-            subprocess.run(["umount", self.mount], check=False)
+            # Lazily: a dataplane that somebody else runs may have put its table there.
+            subprocess.run(["umount", "-l", self.mount], check=False)
             os.rmdir(self.mount)
         if self.before is not None:
             RESERVED.write_text(str(self.before))
