@@ -9,6 +9,7 @@
 //
 // Belongs to one thread. Nothing here allocates or fails.
 
+#include <array>
 #include <bit>
 #include <cstdint>
 #include <span>
@@ -80,14 +81,30 @@ constexpr uint32_t rank_shift(uint32_t max_weight) {
     return 2 * uint32_t(std::bit_width(max_weight));
 }
 
+namespace detail {
+
+// A division is as much as half of everything else that a key takes, and which weights need none
+// nobody can guess. 2^63 / weight, rounded up: n times that, divided by 2^63, is n / weight plus
+// less than n * weight / 2^63 of 1 / weight, and so, rounded down, exact below 2^63 / 256.
+inline constexpr std::array<uint64_t, 256> kReciprocals = [] {
+    std::array<uint64_t, 256> table{};
+    for (uint64_t w = 1; w < table.size(); ++w) table[w] = ((uint64_t(1) << 63) + w - 1) / w;
+    return table;
+}();
+inline constexpr uint64_t kExactBelow = uint64_t(1) << 55;
+
+}  // namespace detail
+
 /// busy / weight as a key. Exact up to 2^(64 - shift) (16 million active connections of one server
 /// where weights reach 65535); above that, equal.
 constexpr uint64_t quotient(int64_t busy, uint32_t weight, uint32_t shift) {
     const uint64_t most = (kOut - 1) >> shift;
     const uint64_t load = busy < 0 ? 0 : uint64_t(busy) > most ? most : uint64_t(busy);
-    // A division is as much as half of everything else; most weights are 1 or 2.
-    if (std::has_single_bit(weight)) return (load << shift) >> std::countr_zero(weight);
-    return (load << shift) / weight;
+    const uint64_t whole = load << shift;
+    if (weight < detail::kReciprocals.size() && whole < detail::kExactBelow) [[likely]]
+        return uint64_t((static_cast<unsigned __int128>(whole) * detail::kReciprocals[weight]) >>
+                        63);
+    return whole / weight;
 }
 
 /// The target that a ranking puts first, or kNoBackend.

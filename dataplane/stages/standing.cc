@@ -33,7 +33,8 @@ bool has_ranking(const WorkerState& s, const ServiceRuntime& r) {
     return {active, active + inactive + (slot == c.state.ending ? 1 : 0)};
 }
 
-uint64_t key_of(Context& c, const ServiceRuntime& r, const scheduler::Target& t) {
+[[gnu::always_inline]] inline uint64_t key_of(Context& c, const ServiceRuntime& r,
+                                              const scheduler::Target& t) {
     const BackendState* b = t.weight == 0 ? nullptr : state_of(c, t.backend);
     if (!b) return scheduler::kOut;
     // Most have no threshold, and had none.
@@ -134,9 +135,18 @@ void rank_again(Context& c, uint32_t slot) {
 
 bool rank(Context& c, const ServiceRuntime& r, ServiceState& state, scheduler::Ranking& ranking) {
     if (!has_ranking(c.state, r)) return false;
-    c.flows.take_touched([&](uint32_t slot) { rank_again(c, slot); });
     ranking = ranking_of(c.state, r);
-    if (state.ranked_in != c.view.serial) [[unlikely]] {
+    const bool current = state.ranked_in == c.view.serial;
+    const std::span targets = r.view.targets;
+    c.flows.take_touched([&](uint32_t slot) {
+        // Mostly the one that this service has given its last connection.
+        const uint32_t at = slot < c.state.backends.size() ? c.state.backends[slot].position : ~0u;
+        if (current && at < targets.size() && targets[at].backend == slot) [[likely]]
+            ranking.set(at, key_of(c, r, targets[at]));
+        else
+            rank_again(c, slot);
+    });
+    if (!current) [[unlikely]] {
         build(c, r, ranking);
         state.ranked_in = c.view.serial;
     }

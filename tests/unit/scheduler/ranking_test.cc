@@ -60,6 +60,18 @@ struct Ranked {
     Ranking ranking;
 };
 
+TEST(Ranking, QuotientsAreExact) {
+    for (uint64_t weight = 1; weight < 300; ++weight)
+        for (int bits = 0; bits < 62; ++bits)
+            for (int64_t off = -2; off <= 2; ++off) {
+                // Around multiples of the weight and powers of two, where rounding would show.
+                const uint64_t power = uint64_t(1) << bits;
+                for (const int64_t n : {int64_t(power) + off, int64_t(power / weight * weight) + off})
+                    ASSERT_EQ(quotient(n, uint32_t(weight), 0), n < 0 ? 0 : uint64_t(n) / weight)
+                        << n << " / " << weight;
+            }
+}
+
 TEST(Ranking, ChoosesWhatAScanOfTheListChooses) {
     Random random(1);
     const std::vector<uint32_t> choices[] = {
