@@ -24,9 +24,9 @@ uint32_t heaviest(const ServiceView& view, const Loads& loads, May&& may) {
 
 }  // namespace
 
-uint64_t fo_rank(const Load&, uint32_t weight, uint32_t) { return uint64_t(UINT32_MAX) - weight; }
+uint64_t fo_rank(Load, uint32_t weight, uint32_t) { return uint64_t(UINT32_MAX) - weight; }
 
-uint64_t ovf_rank(const Load& load, uint32_t weight, uint32_t) {
+uint64_t ovf_rank(Load load, uint32_t weight, uint32_t) {
     return overflows(load, weight) ? kOut : uint64_t(UINT32_MAX) - weight;
 }
 

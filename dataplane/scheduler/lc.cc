@@ -5,7 +5,7 @@
 
 namespace torii::scheduler {
 
-uint64_t lc_rank(const Load& load, uint32_t, uint32_t) { return quotient(load.overhead(), 1, 0); }
+uint64_t lc_rank(Load load, uint32_t, uint32_t) { return quotient(load.overhead(), 1, 0); }
 
 uint32_t lc_pick(const ServiceView& view, Cursor&, const Loads& loads, const Key&) {
     if (loads.ranking) return champion(view, *loads.ranking);

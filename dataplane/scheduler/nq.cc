@@ -7,7 +7,7 @@
 namespace torii::scheduler {
 
 // (0 + 1) / weight is above 0 at any weight: a key of 0 is only an idle target's.
-uint64_t nq_rank(const Load& load, uint32_t weight, uint32_t shift) {
+uint64_t nq_rank(Load load, uint32_t weight, uint32_t shift) {
     return load.active == 0 ? 0 : sed_rank(load, weight, shift);
 }
 

@@ -25,7 +25,7 @@ TORII_PICK(twos_pick);
 void rr_on_change(const Change&, Cursor&);
 void wrr_on_change(const Change&, Cursor&);
 
-#define TORII_RANK(name) uint64_t name(const Load&, uint32_t weight, uint32_t shift)
+#define TORII_RANK(name) uint64_t name(Load, uint32_t weight, uint32_t shift)
 TORII_RANK(lc_rank);
 TORII_RANK(wlc_rank);
 TORII_RANK(sed_rank);

@@ -143,7 +143,7 @@ struct Scheduler {
     uint32_t (*pick)(const ServiceView&, Cursor&, const Loads&, const Key&) = nullptr;
     /// Of an eligible target with a weight: the smallest wins, kOut is out; `shift` is rank_shift()
     /// of the list's largest weight. Null for schedulers that do not compare loads. See Ranking.
-    uint64_t (*rank)(const Load&, uint32_t weight, uint32_t shift) = nullptr;
+    uint64_t (*rank)(Load, uint32_t weight, uint32_t shift) = nullptr;
     /// What one change does to a cursor; null for schedulers that keep nothing in it.
     void (*on_change)(const Change&, Cursor&) = nullptr;
 };

@@ -6,7 +6,7 @@
 
 namespace torii::scheduler {
 
-uint64_t sed_rank(const Load& load, uint32_t weight, uint32_t shift) {
+uint64_t sed_rank(Load load, uint32_t weight, uint32_t shift) {
     return quotient(load.active + 1, weight, shift);
 }
 
