@@ -396,9 +396,4 @@ Step step(const Settings& settings, const State& state, const Event& event, Time
     return Machine(settings, state, now).take(event);
 }
 
-Time wakeup(const State& s) {
-    if (s.role == Role::initialize && !s.ready) return kNever;  // however long ago its delay ended
-    return std::min({s.deadline, s.announce, s.refresh});
-}
-
 }  // namespace torii::vrrp

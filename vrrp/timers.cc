@@ -1,4 +1,4 @@
-// How long a router waits for another: RFC 5798 and RFC 9568 section 6.1.
+// When a router acts next, and how long it waits for another: RFC 5798 and RFC 9568 section 6.1.
 
 #include <algorithm>
 
@@ -7,6 +7,11 @@
 namespace torii::vrrp {
 
 using namespace std::chrono_literals;
+
+Time wakeup(const State& s) {
+    if (s.role == Role::initialize && !s.ready) return kNever;  // however long ago its delay ended
+    return std::min({s.deadline, s.announce, s.refresh});
+}
 
 Duration skew_time(const Settings& s, Duration active_interval) {
     const Duration whole = s.version == 2 ? Duration(1s) : active_interval;
