@@ -70,8 +70,8 @@ Result<> Daemon::State::begin() {
     if (!kept) return tl::unexpected(kept.error());
     if (auto ok = network->start(); !ok) return ok;
     if (!link->up()) publisher->remove_superseded();
-    failover = std::make_unique<vrrp::Failover>(loop);
-    if (auto ok = failover->apply(config.vrrp); !ok) return ok;
+    failover = std::make_unique<vrrp::Failover>(loop, shm::standby_of(standby));
+    if (auto ok = failover->apply(config.vrrp, config.behaviour.backup_only != 0); !ok) return ok;
     watch_vrrp();
     spdlog::info("event=started instance={} file={} api={} dataplane={}", config.instance,
                  in_quotes(options.file), in_quotes(config.api.socket), link->up() ? "up" : "down");
@@ -90,6 +90,9 @@ Result<> Daemon::State::attach(const shm::Location& location) {
     auto mapped = shm::open_control(location);
     if (!mapped) return tl::unexpected(mapped.error());
     control = std::move(*mapped);
+    auto waiting = shm::open_standby(location);
+    if (!waiting) return tl::unexpected(waiting.error());
+    standby = std::move(*waiting);
     shm::ControlBlock& block = shm::control_of(control);
     link = std::make_unique<DataplaneLink>(location, block);
     for (const std::string& problem : link->refresh().problems)

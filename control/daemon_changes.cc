@@ -33,7 +33,8 @@ Runtime::Apply Daemon::State::apply_to(Engine::Applied& applied, health::Plan* p
 
 // Another configuration; the number of edits that it made void. `before`: what was in force when
 // toriid started.
-Result<size_t> Daemon::State::put_into_force(const config::Config& c, const health::Before* before) {
+Result<size_t> Daemon::State::put_into_force(const config::Config& c,
+                                             const health::Before* before) {
     health::Plan plan = monitor->prepare(c, before);
     Engine::Applied applied;
     auto dropped = runtime->configure(control::desired(c), apply_to(applied, &plan));
@@ -79,10 +80,12 @@ api::ReloadOutcome Daemon::State::take(Checked checked, std::string_view why) {
             if (*dropped != 0)
                 outcome.notes.push_back(fmt::format(
                     "{} runtime edits are dropped: the file says something new there", *dropped));
-            const bool routers = config.vrrp != checked.config->vrrp;
+            const uint32_t backup_only = checked.config->behaviour.backup_only;
+            const bool routers =
+                config.vrrp != checked.config->vrrp || config.behaviour.backup_only != backup_only;
             config = std::move(*checked.config);
             if (routers)
-                if (auto vrrp_ok = failover->apply(config.vrrp); !vrrp_ok)
+                if (auto vrrp_ok = failover->apply(config.vrrp, backup_only != 0); !vrrp_ok)
                     spdlog::error("event=vrrp error={}", in_quotes(vrrp_ok.error().message));
         } else {
             outcome.diagnostics.push_back(

@@ -53,7 +53,7 @@ struct Daemon::State {
     boost::asio::io_context loop{1};
     config::Config config;
     std::optional<shm::Lock> lock;
-    shm::Mapping control;
+    shm::Mapping control, standby;
     // In the order they depend on each other; destroyed backwards.
     std::unique_ptr<DataplaneLink> link;
     std::unique_ptr<Publisher> publisher;

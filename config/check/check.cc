@@ -16,6 +16,7 @@ constexpr Check kChecks[] = {
     check_tunnels,       check_vrrp_instances, check_vrrp_router_ids, check_vrrp_addresses,
     check_vrrp_tracking, check_vrrp_notify,    check_vrrp_groups,     check_health_type,
     check_health_via,    check_health_port,    check_quorum,          check_sorry_server,
+    check_vrrp_standby,
 };
 
 }  // namespace

@@ -33,6 +33,7 @@ void check_marks(const Config&, Diagnostics&);           ///< no block twice
 void check_vrrp_instances(const Config&, Diagnostics&);   ///< each one in itself; names
 void check_vrrp_router_ids(const Config&, Diagnostics&);  ///< one number once on a link
 void check_vrrp_addresses(const Config&, Diagnostics&);   ///< each belongs to one instance
+void check_vrrp_standby(const Config&, Diagnostics&);     ///< there is room for backup_only
 void check_vrrp_tracking(const Config&, Diagnostics&);    ///< what is there, weights that matter
 void check_vrrp_notify(const Config&, Diagnostics&);      ///< paths
 void check_vrrp_groups(const Config&, Diagnostics&);      ///< known members, each in one group

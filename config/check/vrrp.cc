@@ -261,4 +261,16 @@ void check_vrrp_addresses(const Config& config, Diagnostics& out) {
     }
 }
 
+// Every packet is looked up among them, so there is room for so many.
+void check_vrrp_standby(const Config& config, Diagnostics& out) {
+    size_t addresses = 0;
+    for (const VrrpInstance& i : config.vrrp.instances)
+        addresses += i.addresses.size() + i.excluded.size();
+    if (config.behaviour.backup_only != 0 && addresses > kMostStandby)
+        out.push_back({config.vrrp.mark,
+                       fmt::format("'backup_only' has room for {} addresses, and the instances "
+                                   "have {}",
+                                   kMostStandby, addresses)});
+}
+
 }  // namespace torii::config

@@ -178,6 +178,9 @@ struct VrrpGroup {
     friend bool operator==(const VrrpGroup&, const VrrpGroup&) = default;
 };
 
+/// Addresses of all instances together where behaviour.backup_only is on.
+inline constexpr size_t kMostStandby = 4096;
+
 struct Vrrp {
     std::vector<VrrpGroup> groups;
     std::vector<VrrpInstance> instances;

@@ -131,9 +131,10 @@ constexpr Key kBehaviourKeys[] = {
     TORII_ABSENT(am_droprate, "it says how much 'drop_packet' drops, which torii has not"),
     TORII_ABSENT(amemthresh,
                  "the connection table has a fixed size, so that memory never runs short"),
-    TORII_ABSENT(backup_only,
-                 "it acts while a synchronisation daemon is a backup only, and there is none; a "
-                 "VRRP backup gets no packets"),
+    TORII_SWITCH(
+        backup_only, 1,
+        "1: packets to an address that another VRRP router has now are left to the kernel, "
+        "so that a backup can be a server of the active balancer (dr, tunnel)"),
     TORII_SWITCH(cache_bypass, 1,
                  "1: packets of a mark service without a usable backend go on to where they were "
                  "going, by the kernel's routes"),

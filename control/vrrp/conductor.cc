@@ -158,9 +158,27 @@ void Conductor::step(Instance& i, const pure::Event& event, Time now) {
     actions_.clear();
     pure::step_group(i.group->members, i.member, event, now, actions_);
     for (const pure::MemberActions& m : actions_) perform(*i.group->instances[m.member], m.actions);
+    for (Instance* member : i.group->instances) tell_waits(*member);
+}
+
+// Whether another router is active. Who has just begun and has heard of none, and who is alone and
+// stops, leaves it as it was. Told before addresses are held, and after they are released.
+void Conductor::tell_waits(Instance& i) {
+    const pure::State& s = i.state();
+    const bool waits = s.role != pure::Role::active;
+    if (s.role == pure::Role::backup && s.active_router.is_unspecified()) return;
+    if (s.role == pure::Role::initialize && (s.started || i.counters.received == 0)) return;
+    if (i.waits == waits) return;
+    i.waits = waits;
+    Order o;
+    o.kind = Order::Kind::waits;
+    o.key = i.key;
+    o.waits = waits;
+    boxes_.orders->send(std::move(o));
 }
 
 void Conductor::perform(Instance& i, const pure::Actions& actions) {
+    if (i.state().role == pure::Role::active) tell_waits(i);
     for (const pure::Action& a : actions) {
         Order o;
         News n;
@@ -269,6 +287,7 @@ void Conductor::stop(Instance& i, Time now) {
     const pure::Step s = pure::step(i.settings, i.state(), pure::Stop{}, now);
     i.state() = s.state;
     perform(i, s.actions);
+    tell_waits(i);
 }
 
 void Conductor::quit_when_stopped() {

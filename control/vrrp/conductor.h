@@ -50,6 +50,7 @@ private:
     void refresh(Group&, Time now);
     void step(Instance&, const torii::vrrp::Event&, Time now);
     void perform(Instance&, const torii::vrrp::Actions&);
+    void tell_waits(Instance&);
     void send_advert(Instance&, uint8_t priority);
     bool send_framed(Instance&, std::span<const std::byte> message);
     void stop(Time now);

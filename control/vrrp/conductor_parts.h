@@ -1,6 +1,8 @@
 #pragma once
 // What a Conductor keeps; for conductor*.cc alone.
 
+#include <optional>
+
 #include "control/vrrp/conductor.h"
 
 namespace torii::control::vrrp {
@@ -19,6 +21,7 @@ struct Conductor::Instance {
     Key key = 0;
     pure::State kept;  // between two plans
     bool fresh = true;
+    std::optional<bool> waits;  // what the hands were told last
 
     pure::State& state() const;
 };

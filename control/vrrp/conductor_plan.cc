@@ -102,6 +102,7 @@ void Conductor::settle(Time now) {
                 pure::step(i->settings, i->state(), pure::GroupFault{missing}, now);
             i->state() = s.state;
             perform(*i, s.actions);
+            tell_waits(*i);
         }
         refresh(*g, now);
     }

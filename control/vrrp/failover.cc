@@ -37,8 +37,9 @@ constexpr std::chrono::milliseconds kStopLook{20};
 }  // namespace
 
 struct Failover::State {
-    explicit State(asio::io_context& l)
+    State(asio::io_context& l, shm::StandbyTable& table)
         : loop(l),
+          standby(table),
           notifier(l),
           events(l),
           watchers(l, [this](const Watchers::Where& w, pure::Health h,
@@ -70,7 +71,9 @@ struct Failover::State {
     void wait_programs(Clock::time_point until, std::function<void()> done);
 
     asio::io_context& loop;
+    shm::StandbyTable& standby;  // the hands' once they are there
     config::Vrrp config;
+    bool backup_only = false;
     Keys keys;
     Plan plan;  // a copy to look things up in
     Mailboxes boxes;
@@ -90,13 +93,16 @@ struct Failover::State {
     std::function<void()> on_stopped;
 };
 
-Failover::Failover(asio::io_context& loop) : state_(std::make_unique<State>(loop)) {}
+Failover::Failover(asio::io_context& loop, shm::StandbyTable& standby)
+    : state_(std::make_unique<State>(loop, standby)) {}
 Failover::~Failover() = default;
 
-Result<> Failover::apply(const config::Vrrp& c) {
+Result<> Failover::apply(const config::Vrrp& c, bool backup_only) {
     State& s = *state_;
+    s.backup_only = backup_only;
     if (c.instances.empty() && !s.speaker) {
         s.config = c;
+        write(s.standby, {});  // a run before this one may have had some
         return {};
     }
     if (!s.speaker)
@@ -166,7 +172,7 @@ Result<> Failover::State::start_threads(unsigned realtime) {
     boxes = std::move(*made);
     if (auto ok = lock_memory(); !ok) picture.warnings.push_back(ok.error().message);
     // The hands come after the speaker: an advert waits for no address.
-    auto h = Hands::start(boxes, realtime > 1 ? realtime - 1 : realtime);
+    auto h = Hands::start(boxes, standby, realtime > 1 ? realtime - 1 : realtime);
     if (!h) return tl::unexpected(std::move(h.error()).within("vrrp"));
     hands = std::move(*h);
     auto s = Speaker::start(boxes, realtime);
@@ -369,7 +375,7 @@ void Failover::State::tell_outside() {
 }
 
 void Failover::State::send_plan() {
-    plan = make_plan(config, keys);
+    plan = make_plan(config, backup_only, keys);
     for (auto& [key, k] : known) k.gone = true;
     for (size_t n = 0; n < plan.instances.size(); ++n) {
         const InstancePlan& p = plan.instances[n];

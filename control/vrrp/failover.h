@@ -13,18 +13,22 @@
 #include "config/model/vrrp.h"
 #include "control/api/server.h"
 #include "control/api/vrrp.h"
+#include "dataplane/shm/standby.h"
 
 namespace torii::control::vrrp {
 
 class Failover {
 public:
-    explicit Failover(boost::asio::io_context&);
+    /// References must outlive it.
+    Failover(boost::asio::io_context&, shm::StandbyTable&);
     ~Failover();
     Failover(const Failover&) = delete;
     Failover& operator=(const Failover&) = delete;
 
     /// From now on, this is what the operator wants. An active instance stays active.
-    Result<> apply(const config::Vrrp&);
+    /// `backup_only`: packets to addresses that another router has are left to the kernel, see
+    /// StandbyBook.
+    Result<> apply(const config::Vrrp&, bool backup_only);
     /// Ports, tables and first checks are there: instances may claim addresses.
     void set_ready();
     bool ready() const;

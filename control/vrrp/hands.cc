@@ -11,6 +11,7 @@
 #include "control/vrrp/ground.h"
 #include "control/vrrp/holdings.h"
 #include "control/vrrp/realtime.h"
+#include "control/vrrp/standby.h"
 
 namespace torii::control::vrrp {
 
@@ -19,7 +20,7 @@ using Clock = std::chrono::steady_clock;
 
 class Hands::Work {
 public:
-    explicit Work(Mailboxes& boxes) : boxes_(boxes) {}
+    Work(Mailboxes& boxes, shm::StandbyTable& standby) : boxes_(boxes), standby_(standby) {}
     Result<> open();
     void run();
 
@@ -55,6 +56,7 @@ private:
     void remark(Remark::Kind, Key, std::string);
 
     Mailboxes& boxes_;
+    StandbyBook standby_;
     std::unique_ptr<kernel::Interfaces> interfaces_;
     std::unique_ptr<kernel::Editor> editor_;
     std::unique_ptr<FrameSocket> frames_;
@@ -128,14 +130,20 @@ bool Hands::Work::obey(Order o) {
             break;
         case Order::Kind::hold:
             lingering_.erase(o.key);
+            standby_.lingers(o.key, false);
             if (plan != nullptr) holdings_->hold(*plan);
             break;
         case Order::Kind::release:
             bursts_.erase(o.key);
-            if (o.linger.count() != 0)
+            if (o.linger.count() != 0) {
                 lingering_[o.key] = Clock::now() + o.linger;
-            else if (plan != nullptr)
+                standby_.lingers(o.key, true);
+            } else if (plan != nullptr) {
                 release(*plan);
+            }
+            break;
+        case Order::Kind::waits:
+            standby_.waits(o.key, o.waits);
             break;
         case Order::Kind::announce:
             announce(o.key, o.repeat);
@@ -160,6 +168,7 @@ bool Hands::Work::obey(Order o) {
 void Hands::Work::release(const InstancePlan& p) {
     lingering_.erase(p.key);
     holdings_->release(p);
+    standby_.lingers(p.key, false);
 }
 
 void Hands::Work::release_in_time() {
@@ -180,6 +189,7 @@ void Hands::Work::take_plan(Order o) {
     }
     plan_ = std::move(o.plan);
     edition_ = o.edition;
+    standby_.plan(*plan_);
     for (auto& [key, told] : told_) told.any = false;  // all is told anew, with the new edition
     look_again();
 }
@@ -336,8 +346,9 @@ Hands::~Hands() {
     if (thread_.joinable()) thread_.join();
 }
 
-Result<std::unique_ptr<Hands>> Hands::start(Mailboxes& boxes, unsigned realtime) {
-    auto work = std::make_unique<Work>(boxes);
+Result<std::unique_ptr<Hands>> Hands::start(Mailboxes& boxes, shm::StandbyTable& standby,
+                                            unsigned realtime) {
+    auto work = std::make_unique<Work>(boxes, standby);
     if (auto ok = work->open(); !ok) return tl::unexpected(ok.error());
     std::unique_ptr<Hands> h(new Hands(std::move(work)));
     h->thread_ = start_punctual(

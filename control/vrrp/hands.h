@@ -11,13 +11,15 @@
 #include <thread>
 
 #include "control/vrrp/messages.h"
+#include "dataplane/shm/standby.h"
 
 namespace torii::control::vrrp {
 
 class Hands {
 public:
-    /// `boxes` must outlive it. Fails where netlink or packet sockets are not to be had.
-    static Result<std::unique_ptr<Hands>> start(Mailboxes& boxes, unsigned realtime);
+    /// References must outlive it. Fails where netlink or packet sockets are not to be had.
+    static Result<std::unique_ptr<Hands>> start(Mailboxes& boxes, shm::StandbyTable&,
+                                                unsigned realtime);
     /// Joins the thread, which must have been ordered to quit.
     ~Hands();
     /// Why the thread is not real-time although it should be; empty when it is.

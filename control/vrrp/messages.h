@@ -73,10 +73,11 @@ struct News {
 };
 
 struct Order {
-    enum class Kind : uint8_t { none, plan, hold, release, announce, close, quit };
+    enum class Kind : uint8_t { none, plan, hold, release, announce, waits, close, quit };
     Kind kind = Kind::none;
     Key key = 0;
     uint16_t repeat = 0;
+    bool waits = false;               ///< waits: another router is active
     torii::vrrp::Duration linger{0};  ///< release: so long after the order
     std::unique_ptr<Plan> plan;
     uint32_t edition = 0;            ///< plan: its number, which the facts about it carry

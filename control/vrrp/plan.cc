@@ -100,9 +100,10 @@ std::vector<pure::Tracked> tracked_of(const config::VrrpTrack& t) {
     return all;
 }
 
-Plan make_plan(const config::Vrrp& c, Keys& keys) {
+Plan make_plan(const config::Vrrp& c, bool backup_only, Keys& keys) {
     Plan plan;
     plan.realtime = c.realtime;
+    plan.backup_only = backup_only;
     std::map<std::string, size_t, std::less<>> groups;  // by name
     for (const config::VrrpInstance& i : c.instances) {
         InstancePlan p = instance_of(i, keys.of(i));

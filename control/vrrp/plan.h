@@ -41,7 +41,8 @@ struct GroupPlan {
 struct Plan {
     std::vector<InstancePlan> instances;
     std::vector<GroupPlan> groups;
-    unsigned realtime = 0;  ///< SCHED_FIFO priority; 0 = an ordinary thread
+    unsigned realtime = 0;     ///< SCHED_FIFO priority; 0 = an ordinary thread
+    bool backup_only = false;  ///< see StandbyBook
     friend bool operator==(const Plan&, const Plan&) = default;
 
     const InstancePlan* find(Key) const;
@@ -58,7 +59,7 @@ private:
     Key last_ = 0;
 };
 
-Plan make_plan(const config::Vrrp&, Keys&);
+Plan make_plan(const config::Vrrp&, bool backup_only, Keys&);
 
 /// The things an instance watches, in the order of Plan's `tracked`.
 std::vector<torii::vrrp::Tracked> tracked_of(const config::VrrpTrack&);

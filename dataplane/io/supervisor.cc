@@ -106,6 +106,9 @@ Result<> Supervisor::attach() {
     auto control_map = shm::open_control(location_);
     if (!control_map) return tl::unexpected(control_map.error());
     control_map_ = std::move(*control_map);
+    auto standby = shm::open_standby(location_);
+    if (!standby) return tl::unexpected(standby.error());
+    standby_map_ = std::move(*standby);
     control().ready.store(0, std::memory_order_release);
     auto counted =
         shm::Counters::create(location_, worker_count(), service_slots(prepared_.config.dataplane),
@@ -223,6 +226,7 @@ Result<> Supervisor::start_workers() {
         setup.events = &shm::ring_of(events_map_, w);
         setup.kernel = kernel_.get();
         setup.handover = handover_.get();
+        setup.standby = &shm::standby_of(standby_map_);
         setup.fragments = kDatagrams / worker_count();
         setup.service_slots = service_slots(d);
         setup.backend_slots = uint32_t(d.backends);

@@ -57,7 +57,7 @@ private:
     bool fresh_table_;
     shm::Location location_;
     std::optional<shm::Lock> lock_;
-    shm::Mapping control_map_, counters_map_, events_map_;
+    shm::Mapping control_map_, standby_map_, counters_map_, events_map_;
     std::unique_ptr<flow::Table> table_;
     flow::Recovery recovery_;
     std::optional<Generations> generations_;

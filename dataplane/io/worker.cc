@@ -124,6 +124,7 @@ void Worker::loop() {
         view_ = view;
         const bool new_routes = stamp != view->routes_stamp;
         stamp = view->routes_stamp;
+        state_.standby.follow(*setup_.standby);
         clock_.read();
         bool busy = false;
         for (const ReceiveQueue& q : setup_.receive) busy |= serve(q);

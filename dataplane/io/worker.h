@@ -21,6 +21,7 @@
 #include "dataplane/pipeline.h"
 #include "dataplane/shm/control_block.h"
 #include "dataplane/shm/current.h"
+#include "dataplane/shm/standby.h"
 
 namespace torii::io {
 
@@ -66,6 +67,7 @@ public:
         shm::EventRing* events = nullptr;
         KernelPath* kernel = nullptr;
         Handover* handover = nullptr;
+        const shm::StandbyTable* standby = nullptr;
         uint32_t fragments = 0;  ///< datagrams in pieces that are known at once
         uint32_t service_slots = 0, backend_slots = 0;
     };

@@ -14,20 +14,7 @@ namespace torii::shm {
 namespace {
 
 constexpr uint64_t kPage = 4096;
-
-// Makes the block under a temporary name and links it: either it is there whole, or not at all.
-Result<> create_control(const std::string& path) {
-    const std::string temporary = fmt::format("{}.{}", path, ::getpid());
-    ::unlink(temporary.c_str());
-    auto made = Mapping::create(temporary, kPage);
-    if (!made) return tl::unexpected(made.error());
-    stamp(*made, Kind::control, kControlLayout, false);
-    const int rc = ::link(temporary.c_str(), path.c_str());
-    const int e = errno;
-    ::unlink(temporary.c_str());
-    if (rc != 0 && e != EEXIST) return fail_errno(path, e);
-    return {};
-}
+static_assert(sizeof(ControlBlock) <= kPage);
 
 // Open file description locks: like flock(2)'s they end with the holder, and they can be asked for
 // without being taken.
@@ -41,19 +28,7 @@ struct flock whole_file(short type) {
 }  // namespace
 
 Result<Mapping> open_control(const Location& location) {
-    if (auto made = location.create(); !made) return tl::unexpected(made.error());
-    const std::string path = location.path("control");
-    auto mapping = Mapping::open(path, Mapping::Access::read_write);
-    if (!mapping && mapping.error().code == Errc::not_found) {
-        if (auto made = create_control(path); !made) return tl::unexpected(made.error());
-        mapping = Mapping::open(path, Mapping::Access::read_write);
-    }
-    if (!mapping) return mapping;
-    if (auto ok = verify(*mapping, Kind::control, kControlLayout, path, false); !ok)
-        return tl::unexpected(ok.error());
-    if (mapping->size() < sizeof(ControlBlock))
-        return fail(Errc::layout, fmt::format("{}: too short for a control block", path));
-    return mapping;
+    return open_kept(location, "control", kPage, Kind::control, kControlLayout);
 }
 
 void announce(ControlBlock& block) {

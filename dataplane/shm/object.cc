@@ -74,6 +74,8 @@ std::string_view to_string(Kind k) {
             return "connection table";
         case Kind::pieces:
             return "services piece";
+        case Kind::standby:
+            return "standby table";
     }
     return "unknown object";
 }
@@ -176,6 +178,32 @@ Result<> verify(const Mapping& m, Kind kind, uint64_t layout, const std::string&
         h.checksum != checksum({m.data() + sizeof(ObjectHeader), m.size() - sizeof(ObjectHeader)}))
         return refuse("corrupt: the checksum does not match");
     return {};
+}
+
+// Made under a temporary name and linked: either it is there whole, or not at all.
+Result<Mapping> open_kept(const Location& location, std::string_view name, uint64_t size, Kind kind,
+                          uint64_t layout) {
+    if (auto made = location.create(); !made) return tl::unexpected(made.error());
+    const std::string path = location.path(name);
+    auto mapping = Mapping::open(path, Mapping::Access::read_write);
+    if (!mapping && mapping.error().code == Errc::not_found) {
+        const std::string temporary = fmt::format("{}.{}", path, ::getpid());
+        ::unlink(temporary.c_str());
+        auto made = Mapping::create(temporary, size);
+        if (!made) return tl::unexpected(made.error());
+        stamp(*made, kind, layout, false);
+        const int rc = ::link(temporary.c_str(), path.c_str());
+        const int e = errno;
+        ::unlink(temporary.c_str());
+        if (rc != 0 && e != EEXIST) return fail_errno(path, e);
+        mapping = Mapping::open(path, Mapping::Access::read_write);
+    }
+    if (!mapping) return mapping;
+    if (auto ok = verify(*mapping, kind, layout, path, false); !ok)
+        return tl::unexpected(ok.error());
+    if (mapping->size() < size)
+        return fail(Errc::layout, fmt::format("{}: too short for a {}", path, to_string(kind)));
+    return mapping;
 }
 
 Result<> write_immutable(const std::string& path, Kind kind, uint64_t layout,

@@ -3,7 +3,8 @@
 //
 // Every object is a file that opens with ObjectHeader. Objects hold indices and offsets, never
 // pointers. A process that finds another magic, kind, version, size or layout hash says which and
-// does not attach. Paths: DIR/INSTANCE/{control,counters,events,connections,services.N,routes.N}.
+// does not attach. Paths:
+// DIR/INSTANCE/{control,standby,counters,events,connections,services.N,routes.N}.
 
 #include <cstddef>
 #include <cstdint>
@@ -14,7 +15,16 @@
 
 namespace torii::shm {
 
-enum class Kind : uint32_t { control = 1, services, routes, counters, events, connections, pieces };
+enum class Kind : uint32_t {
+    control = 1,
+    services,
+    routes,
+    counters,
+    events,
+    connections,
+    pieces,
+    standby
+};
 std::string_view to_string(Kind);
 
 inline constexpr uint32_t kLayoutVersion = 1;
@@ -89,6 +99,11 @@ void stamp(const Mapping&, Kind, uint64_t layout_hash, bool immutable);
 /// layout.
 Result<> verify(const Mapping&, Kind, uint64_t layout_hash, const std::string& path,
                 bool immutable);
+
+/// Opens DIR/NAME, which both daemons write to and keep, for reading and writing; makes it of zeros
+/// when it is not there. A truncated or foreign file, or one shorter than `size`, is an error.
+Result<Mapping> open_kept(const Location&, std::string_view name, uint64_t size, Kind,
+                          uint64_t layout_hash);
 
 /// Writes `content` (header included, stamped by this call) to PATH atomically: a temporary file in
 /// the same directory, then rename. Readers see the old file, or the new one whole.

@@ -19,7 +19,10 @@ bool concerns(const View& view, const Packet& p) {
 }  // namespace
 
 bool aim_odd(Context& c, Packet& p, bool martian) {
-    if (p.is_fragment && !concerns(c.view, p))
+    if (c.state.standby.any() && c.state.standby.covers(destination_of(p)) &&
+        c.view.is_virtual(destination_of(p)))
+        p.close(Verdict::kernel_backup);
+    else if (p.is_fragment && !concerns(c.view, p))
         p.close(Verdict::kernel_not_ours);
     else if (martian && c.view.is_virtual(destination_of(p)))
         p.close(Verdict::drop_martian);

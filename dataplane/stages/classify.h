@@ -88,7 +88,8 @@ inline uint32_t find_side(const Context& c, const Packet& p, bool reply) {
                        ports_of(p));
 }
 
-/// Fragments, and sources that no host may use. What goes on is like any other packet.
+/// Fragments, sources that no host may use, and what may be another balancer's. What goes on is
+/// like any other packet.
 bool aim_odd(Context&, Packet&, bool martian);
 /// Not the candidate: another entry, that of the other side, else the service.
 bool look_further(Context&, Packet&);
@@ -96,7 +97,7 @@ bool look_further(Context&, Packet&);
 template <class Ends>
 [[gnu::always_inline]] inline bool aim_by(Context& c, Packet& p, Ends ends) {
     const bool reply = !may_be_vip(c.view, ends), odd = martian(ends);
-    if (p.is_fragment | odd) [[unlikely]]
+    if (p.is_fragment | odd | c.state.standby.any()) [[unlikely]]
         if (!aim_odd(c, p, odd)) return false;
     p.direction = Direction(reply);
     if (p.is_icmp_error) [[unlikely]] {
@@ -111,8 +112,8 @@ template <class Ends>
 
 }  // namespace detail
 
-/// The likelier direction, the hash of that side, and its bucket on its way. Closes martians and
-/// fragments; leaves ICMP errors to relate_icmp().
+/// The likelier direction, the hash of that side, and its bucket on its way. Closes martians,
+/// fragments and what another balancer has; leaves ICMP errors to relate_icmp().
 [[gnu::always_inline]] inline bool aim(Context& c, Packet& p, Notes&) {
     return p.ipv6 ? detail::aim_by(c, p, detail::addresses6(p))
                   : detail::aim_by(c, p, detail::addresses4(p));

@@ -11,6 +11,7 @@
 #include "dataplane/scheduler/scheduler.h"
 #include "dataplane/shm/counters.h"
 #include "dataplane/shm/events.h"
+#include "dataplane/shm/standby.h"
 #include "dataplane/stages/fragment_table.h"
 #include "dataplane/stages/headers.h"
 #include "dataplane/stages/packet.h"
@@ -92,6 +93,7 @@ struct WorkerState {
     scheduler::Locality locality;
     Patrol patrol;
     FragmentTable fragments;
+    shm::Standby standby;         ///< what is another balancer's, as of this burst
     uint32_t ending = ~0u;        ///< slot of a connection that has ended and still counts
     TokenBucket icmp{1000, 50};   ///< ICMP errors made here (Linux: icmp_msgs_per_sec, _burst)
     TokenBucket wanted{200, 64};  ///< neighbour_wanted events

@@ -31,6 +31,7 @@ enum class Verdict : uint8_t {
     kernel_other,
     kernel_local,
     kernel_bypass,
+    kernel_backup,
     // dropped
     drop_truncated,
     drop_bad_header,
@@ -107,6 +108,9 @@ inline constexpr std::array kVerdicts = {
     VerdictInfo{Verdict::kernel_bypass, Outcome::kernel, "kernel_bypass",
                 "no usable backend of a mark service: the kernel sends it on to where it was going "
                 "(cache_bypass)"},
+    VerdictInfo{Verdict::kernel_backup, Outcome::kernel, "kernel_backup",
+                "of a service whose address another balancer has now: this one is a VRRP backup "
+                "(backup_only)"},
     VerdictInfo{Verdict::drop_truncated, Outcome::dropped, "drop_truncated",
                 "ends before its headers do"},
     VerdictInfo{Verdict::drop_bad_header, Outcome::dropped, "drop_bad_header",

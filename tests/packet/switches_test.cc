@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include "dataplane/stages/sctp.h"
+#include "tests/support/pieces.h"
 #include "tests/support/world/world.h"
 
 namespace torii::test {
@@ -176,6 +177,49 @@ TEST_P(Switches, ScheduleIcmpFindsAServerForAClientsError) {
     world.publish();
     EXPECT_EQ(verdict(error(vip(), 40004)), Verdict::drop_no_backend)
         << "errors are not answered with errors";
+}
+
+// backup_only, as the workers see it: the addresses that another balancer has.
+TEST_P(Switches, WhatAnotherBalancerHasIsLeftToTheKernel) {
+    const char* other = v6() ? "2001:db8:ffff::2" : "192.0.2.99";
+    world.backend(world.service(vip(), 80), server(), 8080, shm::Forward::nat);
+    world.backend(world.service(other, 80), server(), 80, shm::Forward::dr);
+    world.publish();
+    const auto syn = [&](const char* to, uint16_t port) {
+        return Frame().ip(client(), to).tcp(port, 80, kSyn);
+    };
+    EXPECT_EQ(verdict(syn(vip(), 40000)), Verdict::nat_request);
+    world.state().standby = shm::Standby({*parse_address(vip())});
+    const Sent left = world.send(syn(vip(), 40001));
+    EXPECT_EQ(left.verdict, Verdict::kernel_backup);
+    EXPECT_EQ(diff(left.frame, syn(vip(), 40001).bytes()), "") << "as it came";
+    EXPECT_EQ(verdict(Frame().ip(client(), vip()).tcp(40000, 80, kAck)), Verdict::kernel_backup)
+        << "also of a connection that there is";
+    EXPECT_EQ(verdict(Frame().ip(server(), client()).tcp(8080, 40000, kSyn | kAck), 1),
+              Verdict::nat_reply)
+        << "replies are still its own";
+    EXPECT_EQ(verdict(syn(other, 40002)), Verdict::direct) << "this one it has";
+    EXPECT_EQ(verdict(syn(ourself(), 40003)), Verdict::kernel_not_ours);
+    auto pieces = in_pieces(Frame().ip(client(), vip()).udp(40000, 80).payload(Bytes(100)), 64, 5);
+    std::ranges::reverse(pieces);
+    for (const Bytes& piece : pieces)
+        EXPECT_EQ(world.send(piece).verdict, Verdict::kernel_backup) << "none is kept";
+    // Errors about what the machine's own server sent.
+    EXPECT_EQ(
+        verdict(
+            Frame()
+                .ip(v6() ? "2001:db8:f::99" : "203.0.113.99", vip())
+                .icmp(v6() ? 2 : 3, v6() ? 0 : 4, 1400)
+                .payload(Frame().ip(vip(), client()).tcp(80, 40000, kAck).payload("x").packet())),
+        Verdict::kernel_backup);
+    world.state().standby = shm::Standby::of_everything();
+    EXPECT_EQ(verdict(syn(other, 40004)), Verdict::kernel_backup);
+    EXPECT_EQ(verdict(syn(ourself(), 40005)), Verdict::kernel_not_ours);
+    EXPECT_EQ(verdict(Frame().ip(server(), client()).tcp(8080, 40000, kAck), 1),
+              Verdict::nat_reply);
+    world.state().standby = {};
+    EXPECT_EQ(verdict(Frame().ip(client(), vip()).tcp(40000, 80, kAck)), Verdict::nat_request);
+    EXPECT_EQ(verdict(syn(other, 40006)), Verdict::direct);
 }
 
 }  // namespace

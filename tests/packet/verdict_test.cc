@@ -100,6 +100,11 @@ const Case kCases[] = {
          w.publish();
          return w.send(tcp(kClient, "192.0.2.99", 5, 80, kSyn)).verdict;
      }},
+    {Verdict::kernel_backup,
+     [](World& w) {
+         w.state().standby = shm::Standby::of_everything();
+         return w.send(syn(80)).verdict;
+     }},
     {Verdict::drop_truncated, [](World& w) { return w.send(Bytes(13)).verdict; }},
     {Verdict::drop_bad_header,
      [](World& w) {

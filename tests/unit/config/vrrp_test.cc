@@ -145,6 +145,15 @@ std::string two(const std::string& second) {
            second + "}\n";
 }
 
+/// One instance that holds so many.
+std::string many(size_t addresses) {
+    std::string list;
+    for (size_t n = 0; n < addresses; ++n)
+        list += (n == 0 ? "" : ", ") + std::string("10.1.") + std::to_string(n >> 8) + "." +
+                std::to_string(n & 255);
+    return "behaviour: {backup_only: 1}\n" + held("excluded: [" + list + "]");
+}
+
 std::string name_of(const testing::TestParamInfo<Row>& info) { return info.param.name; }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -223,6 +232,8 @@ INSTANTIATE_TEST_SUITE_P(
             "has: name one that this machine always has\n"},
         Row{"pseudo_header", held("pseudo_header: false", "version: 2"),
             "f:7:20: 'pseudo_header' can never act here: only version 3 over IPv4 has a choice\n"},
+        Row{"backup_only_room", many(4096),
+            "f:3:3: 'backup_only' has room for 4096 addresses, and the instances have 4097\n"},
         Row{"route_bits", held("routes: [{destination: 10.0.0.1/8}]"),
             "f:7:28: 10.0.0.1/8 has bits set after its prefix: the network is 10.0.0.0/8\n"},
         Row{"route_family", held("routes: [{destination: 10.0.0.0/8, via: \"fe80::1\"}]"),

@@ -10,6 +10,7 @@
 #include "control/vrrp/advert_socket.h"
 #include "control/vrrp/hands.h"
 #include "control/vrrp/speaker.h"
+#include "tests/support/temporary_directory.h"
 #include "tests/unit/kernel/netns.h"
 
 namespace torii::control::vrrp {
@@ -235,7 +236,7 @@ protected:
     void SetUp() override {
         VrrpKernelTest::SetUp();
         boxes_ = *Mailboxes::open();
-        auto hands = Hands::start(boxes_, 0);
+        auto hands = Hands::start(boxes_, shm::standby_of(standby_), 0);
         ASSERT_TRUE(hands) << hands.error().message;
         hands_ = std::move(*hands);
         speaker_ = std::move(*Speaker::start(boxes_, 0));
@@ -261,7 +262,7 @@ protected:
         i.addresses.push_back(a);
         c.instances.push_back(i);
         static Keys keys;
-        return make_plan(c, keys);
+        return make_plan(c, false, keys);
     }
     void send(const Plan& p) {
         Command c;
@@ -296,6 +297,14 @@ protected:
         return true;
     }
     Mailboxes boxes_;
+    /// Whether packets to that address are left to the kernel.
+    bool left_to_kernel(const char* address) {
+        shm::Standby s;
+        s.follow(shm::standby_of(standby_));
+        return s.covers(addr(address));
+    }
+    test::TemporaryDirectory directory_;
+    shm::Mapping standby_{std::move(*shm::open_standby({directory_.path()}))};
     std::unique_ptr<Hands> hands_;
     std::unique_ptr<Speaker> speaker_;
 };
@@ -327,6 +336,33 @@ TEST_F(VrrpThreadsTest, AStrongerOneMakesItBackupAndSilenceActiveAgain) {
     EXPECT_EQ(await_role(pure::Role::backup), pure::Role::backup);
     EXPECT_TRUE(eventually_has("10.1.0.100", false));
     EXPECT_EQ(await_role(pure::Role::active), pure::Role::active);
+}
+
+// backup_only: from when another router is heard of until its address is held.
+TEST_F(VrrpThreadsTest, ItsPacketsAreTheKernelsWhileAnotherRouterIsActive) {
+    Plan p = plan();
+    p.backup_only = true;
+    p.instances[0].settings.interval = p.instances[0].identity.interval =
+        std::chrono::milliseconds(100);
+    send(p);
+    ASSERT_EQ(await_role(pure::Role::backup), pure::Role::backup);
+    EXPECT_FALSE(left_to_kernel("10.1.0.100")) << "nobody was heard of: it may be alone";
+    ASSERT_EQ(await_role(pure::Role::active), pure::Role::active);
+    ASSERT_TRUE(eventually_has("10.1.0.100", true));
+    const auto peer = open_there("v1", Family::ipv4);
+    pure::Identity id = p.instances[0].identity;
+    id.local = addr("10.1.0.2");
+    std::array<std::byte, 64> message{};
+    const Address group = pure::group_address(Family::ipv4);
+    const size_t size = pure::encode(id, 200, group, message);
+    ASSERT_TRUE(peer->send({message.data(), size}, id.local, group));
+    ASSERT_EQ(await_role(pure::Role::backup), pure::Role::backup);
+    const auto deadline = kernel::testing::Clock::now() + kPatience;
+    while (!left_to_kernel("10.1.0.100")) ASSERT_LT(kernel::testing::Clock::now(), deadline);
+    EXPECT_FALSE(here_has("10.1.0.100")) << "it serves for as long as it has the address";
+    EXPECT_TRUE(left_to_kernel("10.1.0.7")) << "nothing is this one's";
+    while (!here_has("10.1.0.100")) ASSERT_LT(kernel::testing::Clock::now(), deadline);
+    EXPECT_FALSE(left_to_kernel("10.1.0.100")) << "it balances before the address is there";
 }
 
 TEST_F(VrrpThreadsTest, WhatAKilledRunLeftIsRemoved) {

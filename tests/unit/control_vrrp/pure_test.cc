@@ -111,14 +111,14 @@ TEST(Plan, KeysStayAsLongAsItIsTheSameRouter) {
     Keys keys;
     config::Vrrp c;
     c.instances = {configured("a"), configured("b", 52)};
-    const Plan first = make_plan(c, keys);
+    const Plan first = make_plan(c, false, keys);
     c.instances[0].priority = 200;
     c.instances.erase(c.instances.begin() + 1);
-    const Plan second = make_plan(c, keys);
+    const Plan second = make_plan(c, false, keys);
     EXPECT_EQ(second.instances[0].key, first.instances[0].key);
     EXPECT_EQ(second.instances[0].settings.priority, 200);
     c.instances[0].router_id = 53;
-    EXPECT_NE(make_plan(c, keys).instances[0].key, first.instances[0].key);
+    EXPECT_NE(make_plan(c, false, keys).instances[0].key, first.instances[0].key);
     EXPECT_EQ(second.find(first.instances[1].key), nullptr);
 }
 
@@ -130,7 +130,7 @@ TEST(Plan, GroupsHaveTheirMembersAndEveryInstanceHasOne) {
     g.name = "edge";
     g.members = {"a", "b"};
     c.groups = {g};
-    const Plan p = make_plan(c, keys);
+    const Plan p = make_plan(c, false, keys);
     ASSERT_THAT(p.groups, SizeIs(2));
     EXPECT_EQ(p.groups[0].name, "edge");
     EXPECT_THAT(p.groups[0].members, ElementsAre(0, 2));
