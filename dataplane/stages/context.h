@@ -8,6 +8,7 @@
 #include "dataplane/flow/table.h"
 #include "dataplane/flow/tcp_state.h"
 #include "dataplane/scheduler/locality.h"
+#include "dataplane/scheduler/ranking.h"
 #include "dataplane/scheduler/scheduler.h"
 #include "dataplane/shm/counters.h"
 #include "dataplane/shm/events.h"
@@ -47,14 +48,19 @@ struct ServiceState {
 };
 
 /// What one worker last saw the others count on a backend, and its overload flag; by backend slot.
-struct BackendState {
+struct alignas(64) BackendState {
     static constexpr int64_t kNotCounted = INT64_MIN;  ///< there was no threshold then
     uint32_t generation = 0;                           ///< whose state this is
-    bool overloaded = false;
     uint32_t upper = 0;  ///< the upper threshold when it was last looked at
     int64_t total = 0;   ///< all workers' connections when they were last looked at; kNotCounted
     int64_t active = 0, inactive = 0;  ///< sums over the other workers
-    uint32_t position = ~0u;           ///< in its service's list, as the ranking has it
+    // As the ranking of its service has it.
+    uint64_t ranked_in = 0;   ///< serial of the View that the rest is of
+    uint32_t service = 0;     ///< index of its service
+    uint32_t position = ~0u;  ///< in the list
+    uint32_t weight = 0;
+    bool by_load = false;  ///< it has a weight and no threshold: nothing but its load counts
+    bool overloaded = false;
 };
 
 /// Where patrol() is.
@@ -75,12 +81,9 @@ struct WorkerState {
         : seed(table_seed),
           services(service_slots),
           backends(backend_slots),
-          rank_keys(rank_room(backend_slots)),
-          rank_games(rank_room(backend_slots)),
+          ranks(scheduler::Ranking::room_for(backend_slots)),
           locality(scheduler::Locality::create()),
           fragments(table_seed, datagrams) {}
-    /// A list's ranking takes less than twice its targets, and two at least.
-    static size_t rank_room(uint32_t backend_slots) { return 2 * size_t(backend_slots) + 2; }
 
     /// Identification of the next IPv6 packet that this worker cuts up; no other worker uses it.
     uint32_t next_cut_id(uint32_t workers, uint32_t worker) { return cut_id++ * workers + worker; }
@@ -88,8 +91,7 @@ struct WorkerState {
     flow::Seed seed;  ///< of the connection table: Table::seed()
     std::vector<ServiceState> services;
     std::vector<BackendState> backends;
-    std::vector<uint64_t> rank_keys;  ///< rankings of all services; see ServiceRuntime::rank_at
-    std::vector<uint32_t> rank_games;
+    std::vector<uint64_t> ranks;  ///< rankings of all services; see ServiceRuntime::rank_at
     scheduler::Locality locality;
     Patrol patrol;
     FragmentTable fragments;

@@ -44,7 +44,7 @@ uint32_t pick(Context& c, const Packet& p) {
     // The connection that this one replaces still counts, as in LVS.
     c.state.ending = p.former;
     scheduler::Ranking ranking;
-    if (service.rank_size != 0 && rank(c, service, *state, ranking)) {
+    if (service.rank_size != 0 && rank(c, p.service, *state, ranking)) {
         if (p.former != ~0u) [[unlikely]]
             rank_again(c, p.former);
         loads.ranking = &ranking;

@@ -16,12 +16,11 @@ constexpr size_t kAhead = 8;            // rows that are fetched ahead
 }
 
 scheduler::Ranking ranking_of(WorkerState& s, const ServiceRuntime& r) {
-    return {std::span(s.rank_keys).subspan(r.rank_at, r.rank_size),
-            std::span(s.rank_games).subspan(r.rank_at, r.rank_size)};
+    return {s.ranks.data() + r.rank_at, r.rank_shape};
 }
 
 bool has_ranking(const WorkerState& s, const ServiceRuntime& r) {
-    return r.rank_size != 0 && size_t(r.rank_at) + r.rank_size <= s.rank_keys.size();
+    return r.rank_size != 0 && size_t(r.rank_at) + r.rank_size <= s.ranks.size();
 }
 
 // Own counts, and what was last seen of the others'.
@@ -33,23 +32,34 @@ bool has_ranking(const WorkerState& s, const ServiceRuntime& r) {
     return {active, active + inactive + (slot == c.state.ending ? 1 : 0)};
 }
 
+// Most have no threshold, and had none.
+[[gnu::always_inline]] inline bool may_be_overloaded(const Context& c, uint32_t slot,
+                                                     const BackendState& b) {
+    return c.view.services.backends[slot].upper != 0 || b.total != BackendState::kNotCounted;
+}
+
 [[gnu::always_inline]] inline uint64_t key_of(Context& c, const ServiceRuntime& r,
                                               const scheduler::Target& t) {
     const BackendState* b = t.weight == 0 ? nullptr : state_of(c, t.backend);
     if (!b) return scheduler::kOut;
-    // Most have no threshold, and had none.
-    const bool limited =
-        c.view.services.backends[t.backend].upper != 0 || b->total != BackendState::kNotCounted;
-    if (limited && is_overloaded(c, t.backend)) return scheduler::kOut;
+    if (may_be_overloaded(c, t.backend, *b) && is_overloaded(c, t.backend)) return scheduler::kOut;
     return r.scheduler->rank(load_with(c, t.backend, *b), t.weight, r.rank_shift);
 }
 
-void build(Context& c, const ServiceRuntime& r, scheduler::Ranking& ranking) {
+void build(Context& c, uint32_t service, scheduler::Ranking& ranking) {
+    const ServiceRuntime& r = c.view.runtime[service];
     const auto& targets = r.view.targets;
     for (uint32_t i = 0; i < targets.size(); ++i) {
-        if (BackendState* b = state_of(c, targets[i].backend)) b->position = i;
-        c.flows.watch(targets[i].backend);
-        ranking.place(i, key_of(c, r, targets[i]));
+        const scheduler::Target& t = targets[i];
+        c.flows.watch(t.backend);
+        ranking.place(i, key_of(c, r, t));
+        BackendState* b = state_of(c, t.backend);
+        if (!b) continue;
+        b->ranked_in = c.view.serial;
+        b->service = service;
+        b->position = i;
+        b->weight = t.weight;
+        b->by_load = t.weight != 0 && !may_be_overloaded(c, t.backend, *b);
     }
     ranking.build(uint32_t(targets.size()));
 }
@@ -133,22 +143,24 @@ void rank_again(Context& c, uint32_t slot) {
     ranking_of(c.state, r).set(at, key_of(c, r, r.view.targets[at]));
 }
 
-bool rank(Context& c, const ServiceRuntime& r, ServiceState& state, scheduler::Ranking& ranking) {
+bool rank(Context& c, uint32_t service, ServiceState& state, scheduler::Ranking& ranking) {
+    const ServiceRuntime& r = c.view.runtime[service];
     if (!has_ranking(c.state, r)) return false;
     ranking = ranking_of(c.state, r);
-    const bool current = state.ranked_in == c.view.serial;
-    const std::span targets = r.view.targets;
+    const uint64_t serial = c.view.serial;
+    const std::span states(c.state.backends);
     c.flows.take_touched([&](uint32_t slot) {
         // Mostly the one that this service has given its last connection.
-        const uint32_t at = slot < c.state.backends.size() ? c.state.backends[slot].position : ~0u;
-        if (current && at < targets.size() && targets[at].backend == slot) [[likely]]
-            ranking.set(at, key_of(c, r, targets[at]));
-        else
-            rank_again(c, slot);
+        if (slot < states.size()) [[likely]]
+            if (const BackendState& b = states[slot];
+                b.ranked_in == serial && b.service == service && b.by_load) [[likely]]
+                return ranking.set(
+                    b.position, r.scheduler->rank(load_with(c, slot, b), b.weight, r.rank_shift));
+        rank_again(c, slot);
     });
-    if (!current) [[unlikely]] {
-        build(c, r, ranking);
-        state.ranked_in = c.view.serial;
+    if (state.ranked_in != serial) [[unlikely]] {
+        build(c, service, ranking);
+        state.ranked_in = serial;
     }
     return true;
 }

@@ -21,7 +21,7 @@ uint32_t position_of(Context&, uint32_t slot);
 void look_at_others(Context&, const ServiceRuntime&, ServiceState&);
 
 /// Brings a service's ranking up to date. False: it has none.
-bool rank(Context&, const ServiceRuntime&, ServiceState&, scheduler::Ranking&);
+bool rank(Context&, uint32_t service, ServiceState&, scheduler::Ranking&);
 
 /// The key of one backend again: its counts are about to look different.
 void rank_again(Context&, uint32_t slot);

@@ -54,10 +54,11 @@ Result<ServiceRuntime> runtime_of(const shm::Services& s, const shm::ServiceReco
 void place_rankings(std::vector<ServiceRuntime>& all) {
     uint32_t at = 0;
     for (ServiceRuntime& r : all) {
-        if (r.scheduler->rank == nullptr) continue;
+        if (r.scheduler->rank == nullptr || r.view.targets.empty()) continue;
         r.rank_at = at;
-        r.rank_size = scheduler::Ranking::size_for(r.view.targets.size());
         r.rank_shift = scheduler::rank_shift(r.view.max_weight);
+        r.rank_shape = scheduler::Ranking::Shape(r.view.targets.size(), r.rank_shift);
+        r.rank_size = r.rank_shape.words();
         at += r.rank_size;
     }
 }

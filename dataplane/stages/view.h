@@ -9,6 +9,7 @@
 #include <tuple>
 #include <vector>
 
+#include "dataplane/scheduler/ranking.h"
 #include "dataplane/scheduler/scheduler.h"
 #include "dataplane/shm/routes.h"
 #include "dataplane/shm/services.h"
@@ -24,6 +25,7 @@ struct ServiceRuntime {
     uint32_t rank_at = 0;                  ///< where its ranking lies in each worker's memory
     uint32_t rank_size = 0;                ///< 0: it has none
     uint32_t rank_shift = 0;               ///< see scheduler::rank_shift()
+    scheduler::Ranking::Shape rank_shape;
 };
 
 /// What every packet asks about its backend, close together.

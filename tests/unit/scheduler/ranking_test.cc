@@ -23,9 +23,9 @@ struct Ranked {
             heaviest = std::max(heaviest, weights[b]);
         }
         view.targets = targets;
-        keys.resize(Ranking::size_for(targets.size()));
-        games.resize(keys.size());
-        ranking = Ranking(keys, games);
+        const Ranking::Shape shape(targets.size(), rank_shift(heaviest));
+        words.resize(shape.words());
+        ranking = Ranking(words.data(), shape);
         for (uint32_t i = 0; i < targets.size(); ++i) ranking.place(i, key(i));
         ranking.build(uint32_t(targets.size()));
     }
@@ -55,8 +55,7 @@ struct Ranked {
     std::vector<char> full;
     uint32_t heaviest = 0;
     ServiceView view;
-    std::vector<uint64_t> keys;
-    std::vector<uint32_t> games;
+    std::vector<uint64_t> words;
     Ranking ranking;
 };
 
@@ -66,7 +65,8 @@ TEST(Ranking, QuotientsAreExact) {
             for (int64_t off = -2; off <= 2; ++off) {
                 // Around multiples of the weight and powers of two, where rounding would show.
                 const uint64_t power = uint64_t(1) << bits;
-                for (const int64_t n : {int64_t(power) + off, int64_t(power / weight * weight) + off})
+                for (const int64_t n :
+                     {int64_t(power) + off, int64_t(power / weight * weight) + off})
                     ASSERT_EQ(quotient(n, uint32_t(weight), 0), n < 0 ? 0 : uint64_t(n) / weight)
                         << n << " / " << weight;
             }
@@ -79,7 +79,7 @@ TEST(Ranking, ChoosesWhatAScanOfTheListChooses) {
     for (const Scheduler& s : schedulers()) {
         if (s.rank == nullptr) continue;
         for (int round = 0; round < 40; ++round) {
-            std::vector<uint32_t> weights(1 + random() % 40);
+            std::vector<uint32_t> weights(1 + random() % (round == 0 ? 1500 : 40));
             const auto& some = choices[random() % std::size(choices)];
             for (uint32_t& w : weights) w = some[random() % some.size()];
             Ranked list(s.name, weights);
@@ -99,6 +99,43 @@ TEST(Ranking, ChoosesWhatAScanOfTheListChooses) {
                 list.ranking.set(i, list.key(i));
             }
         }
+    }
+}
+
+TEST(Ranking, ABusierTargetThanAnybodyCanBeIsStillIn) {
+    for (const uint32_t weight : {1u, 65535u}) {
+        Ranked list("lc", {weight, weight, weight});
+        const auto set = [&](uint32_t i, int64_t active) {
+            list.loads[i] = {active, active};
+            list.ranking.set(i, list.key(i));
+        };
+        for (uint32_t i = 0; i < 3; ++i) set(i, int64_t(1) << 54);
+        EXPECT_EQ(list.pick(true), 0u) << "all equal";
+        set(2, 5);
+        EXPECT_EQ(list.pick(true), 2u);
+        list.full = {1, 0, 1};
+        for (uint32_t i = 0; i < 3; ++i) list.ranking.set(i, list.key(i));
+        EXPECT_EQ(list.pick(true), 1u) << "the only one";
+        list.full = {1, 1, 1};
+        list.ranking.set(1, list.key(1));
+        EXPECT_EQ(list.pick(true), kNoBackend);
+    }
+}
+
+// However the slots are dealt to lists, all of their rankings find room.
+TEST(Ranking, RoomIsForEveryListThatTheSlotsCanMake) {
+    Random random(3);
+    for (int round = 0; round < 1000; ++round) {
+        const size_t slots = 1 + random() % 300;
+        size_t left = slots, words = 0;
+        while (left != 0) {
+            const size_t targets = 1 + random() % std::min<size_t>(left, 1 + random() % 70);
+            const Ranking::Shape shape(targets, uint32_t(random() % 33));
+            EXPECT_EQ(shape.words() % 2, 0u) << "aligned";
+            words += shape.words();
+            left -= targets;
+        }
+        ASSERT_LE(words, Ranking::room_for(slots));
     }
 }
 
