@@ -56,13 +56,11 @@ struct Dataplane {
     friend bool operator==(const Dataplane&, const Dataplane&) = default;
 };
 
-/// LVS's switches, with its names and defaults (/proc/sys/net/ipv4/vs).
+/// LVS's switches that torii has, with its names and defaults (/proc/sys/net/ipv4/vs).
 struct Behaviour {
-    uint32_t am_droprate = 10, amemthresh = 1024, backup_only = 0, cache_bypass = 0,
-             conn_reuse_mode = 1, drop_entry = 0, drop_packet = 0, expire_nodest_conn = 0,
+    uint32_t backup_only = 0, cache_bypass = 0, conn_reuse_mode = 1, expire_nodest_conn = 0,
              expire_quiescent_template = 0, lblc_expiration = 86400, lblcr_expiration = 86400,
-             nat_icmp_send = 0, pmtu_disc = 1, schedule_icmp = 0, secure_tcp = 0, sloppy_sctp = 0,
-             sloppy_tcp = 0;
+             nat_icmp_send = 0, pmtu_disc = 1, schedule_icmp = 0, sloppy_sctp = 0, sloppy_tcp = 0;
     friend bool operator==(const Behaviour&, const Behaviour&) = default;
 };
 

@@ -123,10 +123,11 @@ constexpr Key kTimeoutKeys[] = {
 };
 
 // LVS's that torii has, and those that would mean nothing here.
+constexpr std::string_view kNoSync = "there is no synchronisation daemon";
 #define TORII_SWITCH(NAME, MOST, HELP) \
     { .name = #NAME, .field = field<&Behaviour::NAME>, .help = HELP, .max = MOST }
 #define TORII_ABSENT(NAME, WHY) \
-    { .name = #NAME, .field = field<&Behaviour::NAME>, .status = later, .absent = WHY }
+    { .name = #NAME, .status = later, .absent = WHY }
 constexpr Key kBehaviourKeys[] = {
     TORII_ABSENT(am_droprate, "it says how much 'drop_packet' drops, which torii has not"),
     TORII_ABSENT(amemthresh,
@@ -141,12 +142,15 @@ constexpr Key kBehaviourKeys[] = {
     TORII_SWITCH(conn_reuse_mode, 3,
                  "a client that uses its port again: 0 keeps the backend, 1 is scheduled anew if "
                  "the old connection is closed, 2 and 3 also after its FIN (dr, tunnel)"),
+    TORII_ABSENT(conntrack, "there is no connection tracking beside the connection table"),
+    TORII_ABSENT(debug_level, "counters of verdicts and 'torii' say why a packet took its way"),
     TORII_ABSENT(drop_entry,
                  "half-open connections are recycled when the connection table is full"),
     TORII_ABSENT(drop_packet, "a new connection costs no memory that could run short"),
     TORII_SWITCH(expire_nodest_conn, 1, "1: connections of a removed backend end at once"),
     TORII_SWITCH(expire_quiescent_template, 1,
                  "1: persistence does not hold clients at a backend of weight 0"),
+    TORII_ABSENT(ignore_tunneled, "packets are seen once, before any tunnel of torii's own"),
     TORII_SWITCH(lblc_expiration, UINT32_MAX, "seconds lblc remembers a destination"),
     TORII_SWITCH(lblcr_expiration, UINT32_MAX,
                  "seconds until lblcr takes a backend from a set that has not changed"),
@@ -154,6 +158,7 @@ constexpr Key kBehaviourKeys[] = {
                  "1: a NAT backend's packet without a connection is answered with ICMP port "
                  "unreachable"),
     TORII_SWITCH(pmtu_disc, 1, "tunnels: 1 copies don't fragment to the outer header, 0 clears it"),
+    TORII_ABSENT(run_estimation, "rates are made from counters when they are asked for"),
     TORII_SWITCH(schedule_icmp, 1,
                  "1: a client's ICMP errors about no known connection are scheduled as its packets "
                  "are"),
@@ -162,6 +167,15 @@ constexpr Key kBehaviourKeys[] = {
                  "connection table is full"),
     TORII_SWITCH(sloppy_sctp, 1, "1: any SCTP packet but an ABORT begins a connection"),
     TORII_SWITCH(sloppy_tcp, 1, "1: any TCP segment but a reset begins a connection"),
+    TORII_ABSENT(snat_reroute, "replies are always routed by what they are when they leave"),
+    TORII_ABSENT(sync_persist_mode, kNoSync),
+    TORII_ABSENT(sync_ports, kNoSync),
+    TORII_ABSENT(sync_qlen_max, kNoSync),
+    TORII_ABSENT(sync_refresh_period, kNoSync),
+    TORII_ABSENT(sync_retries, kNoSync),
+    TORII_ABSENT(sync_sock_size, kNoSync),
+    TORII_ABSENT(sync_threshold, kNoSync),
+    TORII_ABSENT(sync_version, kNoSync),
 };
 #undef TORII_SWITCH
 #undef TORII_ABSENT

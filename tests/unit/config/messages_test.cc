@@ -158,6 +158,8 @@ std::string later(const std::string& what) {
 INSTANTIATE_TEST_SUITE_P(
     Later, Messages,
     testing::Values(
+        Row{"switch_of_sync", kPort + "behaviour: {sync_ports: 1}\n",
+            "f:2:13: torii has no 'sync_ports': there is no synchronisation daemon\n"},
         Row{"switch", kPort + "behaviour: {drop_packet: 1}\n",
             "f:2:13: torii has no 'drop_packet': a new connection costs no memory that could run "
             "short\n"},

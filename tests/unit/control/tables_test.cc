@@ -215,7 +215,7 @@ config::Config with_marks() {
         b.tunnel = {config::TunnelType::gue, 6080, config::TunnelChecksum::csum, {}, {}, {}, {}};
     }
     c.behaviour.sloppy_tcp = 1;
-    c.behaviour.am_droprate = 9;
+    c.behaviour.nat_icmp_send = 1;
     c.marks = {{7, *parse_prefix("192.0.2.77/28"), Protocol::tcp, {{80, 443}}, {}, {}, {}, {}},
                {8, *parse_prefix("192.0.2.0/24"), Protocol::udp, {}, {}, {}, {}, {}},
                {9, *parse_prefix("192.0.2.77/28"), Protocol::tcp, {{443, 443}}, {}, {}, {}, {}}};
@@ -250,7 +250,7 @@ TEST(Tables, MarksPersistenceTunnelsAndSwitchesReachTheWorkersAndComeBack) {
     EXPECT_EQ(tunnel.checksum, shm::TunnelChecksum::full);
     EXPECT_EQ(tunnel.port.host(), 6080);
     EXPECT_EQ(view->header->behaviour.sloppy_tcp, 1u);
-    EXPECT_EQ(view->header->behaviour.am_droprate, 9u);
+    EXPECT_EQ(view->header->behaviour.nat_icmp_send, 1u);
     EXPECT_EQ(view->header->flags, shm::kHasMarks);
     EXPECT_FALSE(view->is_vip(Address::v4({})));
     ASSERT_EQ(view->marks.size(), 3u);  // one port is more specific than many, a /28 than a /24
