@@ -7,6 +7,7 @@
 #include "config/load/load.h"
 #include "config/schema/schema.h"
 #include "control/cli/invocation.h"
+#include "control/cli/say.h"
 #include "control/kernel/mirror.h"
 #include "control/reload.h"
 
@@ -44,9 +45,9 @@ int config_check(const Invocation& in) {
         if (loaded.config) found = config::check_machine(*loaded.config, config::this_machine());
         complain("routes are not checked: " + mirror.error().message);
     }
-    fmt::print(stderr, "{}", config::format(found));
+    say(stderr, "{}", config::format(found));
     if (!found.empty()) return 1;
-    fmt::print("{}: no mistakes\n", file);
+    say("{}: no mistakes\n", file);
     return 0;
 }
 
@@ -61,12 +62,12 @@ int config_show(const Invocation& in) {
         loaded = config::load_text(*text, "the configuration in force");
     }
     if (!loaded.config) {
-        fmt::print(stderr, "{}", config::format(loaded.diagnostics));
+        say(stderr, "{}", config::format(loaded.diagnostics));
         return 1;
     }
     const auto node = config::write_config(*loaded.config, key);
     if (!node) return complain(fmt::format("there is no '{}' in it", key));
-    fmt::print("{}", config::emit_yaml(*node));
+    say("{}", config::emit_yaml(*node));
     return 0;
 }
 
@@ -91,17 +92,17 @@ int config_diff(const Invocation& in) {
     const auto answer = api::ask(place->socket, "GET", "/v1/config/diff");
     if (!answer) return complain(not_served(*place, answer.error())), 2;
     if (answer->status != 200) return complain(api::error_message(answer->body)), 2;
-    fmt::print("{}", answer->body);
+    say("{}", answer->body);
     return answer->body.empty() ? 0 : 1;
 }
 
 int config_schema(const Invocation&) {
-    fmt::print("{}", config::json_schema());
+    say("{}", config::json_schema());
     return 0;
 }
 
 int config_reference(const Invocation&) {
-    fmt::print("{}", config::reference_markdown());
+    say("{}", config::reference_markdown());
     return 0;
 }
 

@@ -8,6 +8,7 @@
 
 #include "config/base/units.h"
 #include "control/cli/invocation.h"
+#include "control/cli/say.h"
 
 namespace torii::cli {
 namespace {
@@ -79,13 +80,13 @@ int health(const Invocation& in) {
         const auto answer = api::ask(place->socket, "GET", "/v1/health");
         if (!answer) return complain(not_served(*place, answer.error()));
         if (answer->status != 200) return complain(api::error_message(answer->body));
-        fmt::print("{}", answer->body);
+        say("{}", answer->body);
         return 0;
     }
     const auto now = get<api::Health>(*place, "/v1/health");
     if (!now) return complain(now.error().message);
     const bool all = in.words.empty() || in.words[0] != "down";
-    fmt::print("{}", describe(*now, all));
+    say("{}", describe(*now, all));
     return 0;
 }
 

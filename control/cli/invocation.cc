@@ -1,9 +1,11 @@
 #include "control/cli/invocation.h"
 
+#include "control/cli/say.h"
+
 namespace torii::cli {
 
 int complain(std::string_view text) {
-    fmt::print(stderr, "torii: {}\n", text);
+    say(stderr, "torii: {}\n", text);
     return 1;
 }
 
@@ -22,8 +24,8 @@ std::string not_served(const Place& place, const Error& e) {
 }
 
 int tell(const api::ReloadOutcome& done) {
-    for (const std::string& n : done.notes) fmt::print("{}\n", n);
-    for (const std::string& d : done.diagnostics) fmt::print(stderr, "{}\n", d);
+    for (const std::string& n : done.notes) say("{}\n", n);
+    for (const std::string& d : done.diagnostics) say(stderr, "{}\n", d);
     return done.ok ? 0 : complain("nothing was changed");
 }
 

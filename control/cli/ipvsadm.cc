@@ -14,6 +14,7 @@
 #include "control/cli/ipvsadm_line.h"
 #include "control/cli/ipvsadm_restore.h"
 #include "control/cli/place.h"
+#include "control/cli/say.h"
 
 namespace torii::cli {
 namespace {
@@ -24,7 +25,7 @@ constexpr std::chrono::seconds kPatience{60};
 
 int complain(int status, const std::string& text) {
     std::fflush(stdout);
-    fmt::print(stderr, "{}\n", text);
+    say(stderr, "{}\n", text);
     return status;
 }
 
@@ -36,11 +37,11 @@ std::string reason_of(const Error& e) {
 
 int no_daemon(const Place& place, const Error& e) {
     const bool absent = e.code == Errc::not_found || e.code == Errc::busy;
-    fmt::print(stderr, "Can't initialize ipvs: {}\n{}\n", reason_of(e),
-               absent ? fmt::format("toriid of instance {} is not running: nothing serves {}",
-                                    place.instance, place.socket)
-                      : fmt::format("toriid of instance {} cannot be asked through {}",
-                                    place.instance, place.socket));
+    say(stderr, "Can't initialize ipvs: {}\n{}\n", reason_of(e),
+        absent ? fmt::format("toriid of instance {} is not running: nothing serves {}",
+                             place.instance, place.socket)
+               : fmt::format("toriid of instance {} cannot be asked through {}", place.instance,
+                             place.socket));
     return kUsage;
 }
 
@@ -146,10 +147,8 @@ private:
     }
 
     Shown show(const Line& line) {
-        if (line.command == Command::help)
-            return fmt::print("{}", ipvsadm_help(argv0_)), Shown{0, true};
-        if (line.command == Command::version)
-            return fmt::print("{}", ipvsadm_version()), Shown{0, true};
+        if (line.command == Command::help) return say("{}", ipvsadm_help(argv0_)), Shown{0, true};
+        if (line.command == Command::version) return say("{}", ipvsadm_version()), Shown{0, true};
         const Names names = line.has(Column::numeric) ? numeric_names() : resolved_names();
         if (line.has(Column::connection)) return list_connections(line, names);
         if (line.has(Column::timeout)) return list_timeouts();
@@ -162,7 +161,7 @@ private:
     Shown list_timeouts() {
         const auto now = facts_of(place_);  // a restore may just have set them
         if (!now) return not_listed(now.error().message);
-        fmt::print("Timeout (tcp tcpfin udp): {}\n", fmt::join(now->timeouts, " "));
+        say("Timeout (tcp tcpfin udp): {}\n", fmt::join(now->timeouts, " "));
         return {};
     }
 
@@ -182,10 +181,10 @@ private:
     }
 
     Shown list_connections(const Line& line, const Names& names) {
-        fmt::print("{}", connections_title(line.has(Column::persistent_conn)));
+        say("{}", connections_title(line.has(Column::persistent_conn)));
         const auto failed = each_line("/v1/connections", [&](std::string_view text) {
             const auto connection = api::from_json<api::Connection>(text);
-            if (connection) fmt::print("{}", connection_row(*connection, names));
+            if (connection) say("{}", connection_row(*connection, names));
             return connection.has_value();
         });
         return failed.value_or(Shown{});
@@ -198,9 +197,8 @@ private:
         const auto failed = each_line(
             target, [&](std::string_view text) { return api::take_row(all.services, text); });
         if (failed) return *failed;
-        fmt::print("{}", line.command == Command::save
-                             ? save_services(all, names)
-                             : cli::list_services(all, options_of(line), names));
+        say("{}", line.command == Command::save ? save_services(all, names)
+                                                : cli::list_services(all, options_of(line), names));
         return {};
     }
 

@@ -1,6 +1,7 @@
 #include "control/cli/server_command.h"
 
 #include "control/cli/invocation.h"
+#include "control/cli/say.h"
 #include "control/manual.h"
 
 namespace torii::cli {
@@ -25,10 +26,10 @@ int ask_and_show(const Invocation& in, std::string_view method, std::string body
         api::ask(place->socket, method, "/v1/servers", std::chrono::seconds(10), std::move(body));
     if (!answer) return complain(not_served(*place, answer.error()));
     if (answer->status != 200) return complain(api::error_message(answer->body));
-    if (in.json || method != "GET") return fmt::print("{}", in.json ? answer->body : ""), 0;
+    if (in.json || method != "GET") return say("{}", in.json ? answer->body : ""), 0;
     const auto manual = control::manual_from_json(answer->body);
     if (!manual) return complain(manual.error().message);
-    fmt::print("{}", describe(*manual));
+    say("{}", describe(*manual));
     return 0;
 }
 

@@ -20,6 +20,7 @@
 #include "control/cli/config_commands.h"
 #include "control/cli/health_command.h"
 #include "control/cli/invocation.h"
+#include "control/cli/say.h"
 #include "control/cli/server_command.h"
 #include "control/cli/status_format.h"
 #include "control/cli/vrrp_format.h"
@@ -32,14 +33,14 @@ namespace torii::cli {
 namespace {
 
 int metrics_reference(const Invocation&) {
-    fmt::print("{}", metrics::reference());
+    say("{}", metrics::reference());
     return 0;
 }
 
 int verdicts_reference(const Invocation&) {
-    fmt::print("| verdict | meaning |\n|---|---|\n");
+    say("| verdict | meaning |\n|---|---|\n");
     for (const stages::VerdictInfo& v : stages::kVerdicts)
-        if (v.outcome != stages::Outcome::none) fmt::print("| `{}` | {} |\n", v.name, v.help);
+        if (v.outcome != stages::Outcome::none) say("| `{}` | {} |\n", v.name, v.help);
     return 0;
 }
 
@@ -50,7 +51,7 @@ int status(const Invocation& in) {
         const auto answer = api::ask(place->socket, "GET", "/v1/status");
         if (!answer) return complain(not_served(*place, answer.error()));
         if (answer->status != 200) return complain(api::error_message(answer->body));
-        fmt::print("{}", answer->body);
+        say("{}", answer->body);
         return 0;
     }
     const auto now = get<api::Status>(*place, "/v1/status");
@@ -61,7 +62,7 @@ int status(const Invocation& in) {
     if (!vrrp) return complain(vrrp.error().message);
     const auto checks = get<api::Health>(*place, "/v1/health");
     if (!checks) return complain(checks.error().message);
-    fmt::print("{}{}{}", describe(*now, *ready), summary(*checks), summary(*vrrp));
+    say("{}{}{}", describe(*now, *ready), summary(*checks), summary(*vrrp));
     return 0;
 }
 
@@ -70,7 +71,7 @@ int vrrp(const Invocation& in) {
     if (!place) return 1;
     const auto now = get<api::Vrrp>(*place, "/v1/vrrp");
     if (!now) return complain(now.error().message);
-    fmt::print("{}", in.json ? api::to_json(*now) : describe(*now));
+    say("{}", in.json ? api::to_json(*now) : describe(*now));
     return 0;
 }
 
@@ -79,7 +80,7 @@ int events(const Invocation& in) {
     const auto place = place_of(in);
     if (!place) return 1;
     const auto print = [](std::string_view line) {
-        if (!line.empty()) fmt::print("{}\n", line);
+        if (!line.empty()) say("{}\n", line);
         std::fflush(stdout);
         return true;
     };
@@ -164,7 +165,7 @@ int detach(const Invocation& in) {
     for (const std::string& name : *names) {
         const auto ok = xdp::release(name);
         if (ok)
-            fmt::print("{}: its packets go to the kernel\n", name);
+            say("{}: its packets go to the kernel\n", name);
         else if (ok.error().code != Errc::not_found)  // an interface that is gone needs nothing
             failed = complain(fmt::format("{}: {}", name, ok.error().message));
     }
@@ -224,7 +225,7 @@ constexpr Option kOptions[] = {
 int completion_bash(const Invocation&) {
     std::vector<std::string> commands;
     for (const Command& c : kCommands) commands.emplace_back(c.words);
-    fmt::print("{}", bash_completion(commands, kOptions));
+    say("{}", bash_completion(commands, kOptions));
     return 0;
 }
 
@@ -267,8 +268,8 @@ int torii_main(std::span<const std::string> words) {
             continue;
         }
         const std::string_view name = a.option->long_name;
-        if (name == "help") return fmt::print("{}", help()), 0;
-        if (name == "version") return fmt::print("torii {}\n", TORII_VERSION), 0;
+        if (name == "help") return say("{}", help()), 0;
+        if (name == "version") return say("torii {}\n", TORII_VERSION), 0;
         if (name == "instance") in.instance = a.value;
         if (name == "config") in.file = a.value;
         if (name == "service") in.service = a.value;
@@ -279,7 +280,7 @@ int torii_main(std::span<const std::string> words) {
         if (!time) return complain("--timeout: " + time.error().message);
         in.timeout = *time;
     }
-    if (in.words.empty()) return fmt::print(stderr, "{}", help()), 1;
+    if (in.words.empty()) return say(stderr, "{}", help()), 1;
     const std::string said = fmt::format("{}", fmt::join(in.words, " "));
     const Command* command = take_command(in.words);
     if (command == nullptr)
