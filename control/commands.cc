@@ -97,6 +97,7 @@ public:
 private:
     Code one(const IpvsCommand& c) {
         if (c.service) key_ = key_of(*c.service);
+        mapped_ = c.service && c.service->mapped();
         switch (c.verb) {
             case Verb::add_service:
                 return exists() ? Code("EEXIST") : set_service(c, true);
@@ -120,6 +121,7 @@ private:
     }
 
     bool exists() const {
+        if (mapped_) return false;
         const ServiceEdit* e = batch_.edits.find(key_);
         return e != nullptr && e->edited ? e->now.has_value() : index_.find(key_) != nullptr;
     }
@@ -146,7 +148,7 @@ private:
         if (!r.engine.empty() && std::ranges::find(kEngines, r.engine) == std::end(kEngines))
             return "ENOENT";
         if (key_.family() == Family::ipv6 && (r.netmask < 1 || r.netmask > 128)) return "EINVAL";
-        if (key_.mark == 0 && key_.address.is_unspecified()) return "EINVAL";
+        if (mapped_ || (key_.mark == 0 && key_.address.is_unspecified())) return "EINVAL";
         ServiceEdit& e = batch_.edits.at(key_);
         const uint64_t added = add ? ++batch_.edits.last : age();
         if (!e.edited) e.file = settings_of(index_.find(key_));
@@ -192,16 +194,19 @@ private:
     }
 
     Code server(const IpvsCommand& c) {
+        // As the kernel sees it, ::ffff:a.b.c.d is no unicast address, so that no server has it.
+        const Destination* old = c.server_mapped ? nullptr : present(c.server);
         if (c.verb == Verb::delete_server)
-            return present(c.server) == nullptr ? Code("ENOENT") : remove_server(c.server);
+            return old == nullptr ? Code("ENOENT") : remove_server(c.server);
         const api::ServerRule& r = c.server_rule;
-        if (c.server.address.family() != key_.family() && r.forward != "tunnel") return "EINVAL";
+        const Family family = c.server_mapped ? Family::ipv6 : c.server.address.family();
+        if (family != key_.family() && r.forward != "tunnel") return "EINVAL";
         if (r.lower > r.upper) return "ERANGE";
         if (r.forward == "tunnel" && r.tunnel.type == "gue" && r.tunnel.port == 0) return "EINVAL";
-        const Destination* old = present(c.server);
         if (c.verb == Verb::add_server && old != nullptr) return "EEXIST";
         if (c.verb == Verb::edit_server && old == nullptr) return "ENOENT";
-        if (old == nullptr && !is_destination(c.server.address, machine_)) return "EINVAL";
+        if (old == nullptr && (c.server_mapped || !is_destination(c.server.address, machine_)))
+            return "EINVAL";
         Destination d = destination_of(c);
         d.added = old != nullptr ? old->added : ++batch_.edits.last;
         d.edited = old != nullptr ? ++batch_.edits.last : 0;
@@ -251,6 +256,7 @@ private:
     const Machine& machine_;
     Batch batch_;
     ServiceKey key_;
+    bool mapped_ = false;  // the service is named ::ffff:a.b.c.d: there is none
 };
 
 }  // namespace

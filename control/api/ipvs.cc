@@ -42,6 +42,7 @@ void append(std::string& out, const ServiceName& s) {
         fmt::format_to(to, R"(,"mark":{},"family":{})", s.mark, s.family == Family::ipv4 ? 4 : 6);
     else
         fmt::format_to(to, R"(,"{}":"{}")", to_string(s.protocol), to_string(s.endpoint));
+    if (s.mapped()) out += R"(,"mapped":true)";
 }
 
 void append(std::string& out, const ServiceRule& r) {
@@ -66,6 +67,7 @@ void append(std::string& out, const IpvsCommand& c) {
     if (sets_rule(c.verb)) append(out, c.rule);
     if (about_server(c.verb))
         fmt::format_to(std::back_inserter(out), R"(,"server":"{}")", to_string(c.server));
+    if (about_server(c.verb) && c.server_mapped) out += R"(,"server_mapped":true)";
     if (sets_server(c.verb)) append(out, c.server_rule);
     if (c.verb == Verb::set_timeouts)
         fmt::format_to(std::back_inserter(out), R"(,"timeouts":[{},{},{}])", c.timeouts[0],
@@ -117,7 +119,7 @@ std::optional<ServiceName> service_of(const json& j) {
         if (it == j.end()) continue;
         s.protocol = p;
         s.endpoint = endpoint(*it);
-        s.family = s.endpoint.address.family();
+        s.family = j.value("mapped", false) ? Family::ipv6 : s.endpoint.address.family();
         return s;
     }
     return std::nullopt;
@@ -163,7 +165,10 @@ IpvsCommand command_of(const json& j) {
         c.rule = rule_of(j);
         if (!j.contains("netmask")) c.rule.netmask = netmask;
     }
-    if (about_server(c.verb)) c.server = endpoint(j.at("server"));
+    if (about_server(c.verb)) {
+        c.server = endpoint(j.at("server"));
+        c.server_mapped = c.server.address.is_v4() && j.value("server_mapped", false);
+    }
     if (sets_server(c.verb)) c.server_rule = server_rule_of(j);
     if (c.verb == Verb::set_timeouts) c.timeouts = j.at("timeouts").get<std::array<uint32_t, 3>>();
     if (c.verb == Verb::start_daemon || c.verb == Verb::stop_daemon)

@@ -20,6 +20,8 @@ struct ServiceName {
     Protocol protocol = Protocol::tcp;
     Endpoint endpoint;
     uint32_t mark = 0;  ///< firewall mark; not 0: protocol and endpoint mean nothing
+    /// ::ffff:a.b.c.d, for LVS an IPv6 address like others; no service of torii has one.
+    bool mapped() const { return mark == 0 && family == Family::ipv6 && endpoint.address.is_v4(); }
     friend bool operator==(const ServiceName&, const ServiceName&) = default;
 };
 
@@ -71,6 +73,7 @@ struct IpvsCommand {
     std::optional<ServiceName> service;  ///< none: zero everything
     ServiceRule rule;
     Endpoint server;
+    bool server_mapped = false;  ///< the server was written ::ffff:a.b.c.d
     ServerRule server_rule;
     std::array<uint32_t, 3> timeouts{};  ///< tcp, tcpfin, udp in seconds; 0 = leave
     std::string role;                    ///< of a daemon: master, backup

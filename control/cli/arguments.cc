@@ -52,6 +52,8 @@ private:
             if (it == options_.end()) return fail(Errc::invalid, word + ": unknown option");
             Argument a{&*it, word, {}, false};
             const bool last = i + 1 == word.size();
+            if (it->takes == Takes::nothing && !last && word[i + 1] == '=')
+                return fail(Errc::invalid, word + ": option does not take an argument");
             if (it->takes != Takes::nothing && !last) {
                 a.value = word.substr(word[i + 1] == '=' ? i + 2 : i + 1);
                 a.has_value = true;

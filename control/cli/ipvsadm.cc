@@ -191,6 +191,8 @@ private:
     }
 
     Shown list_services(const Line& line, const Names& names) {
+        if (line.change.service && line.change.service->mapped())
+            return not_listed("No such service");
         api::Services all;
         all.table_buckets = facts_.table_buckets;
         const std::string target = services_target(line.change.service);

@@ -6,6 +6,7 @@
 #include <array>
 #include <cctype>
 #include <cstdlib>
+#include <type_traits>
 
 namespace torii::cli {
 namespace {
@@ -171,6 +172,8 @@ template <class T>
 std::vector<const T*> ordered(const std::vector<T>& from, bool sorted) {
     std::vector<const T*> out;
     for (const T& t : from) out.push_back(&t);
+    if constexpr (std::is_same_v<T, api::Service>)  // the kernel lists marks after the others
+        std::ranges::stable_partition(out, [](const T* s) { return s->mark == 0; });
     if (sorted && !out.empty())
         std::qsort(out.data(), out.size(), sizeof(out[0]), [](const void* a, const void* b) {
             return compare(**static_cast<const T* const*>(a), **static_cast<const T* const*>(b));

@@ -13,6 +13,7 @@ namespace {
 
 constexpr long kLongestTimeout = 31L * 24 * 60 * 60;
 constexpr uint32_t kPersistence = 360;
+constexpr size_t kLongestFlags = 127;  // of the text: what is more is not read
 
 template <class... T>
 [[nodiscard]] tl::unexpected<Refusal> refuse(fmt::format_string<T...> text, T&&... values) {
@@ -94,7 +95,7 @@ private:
         const auto at = parse_host_port(text, service_.protocol);
         if (!at) return refuse("illegal virtual server address[:port] specified");
         service_.endpoint = at->endpoint;
-        service_.family = at->endpoint.address.family();
+        service_.family = at->family;
         if (service_.family == Family::ipv6) line_.change.rule.netmask = 128;
         return {};
     }
@@ -119,7 +120,7 @@ private:
                 r.one_packet = true;
                 return {};
             case Column::sched_flags:
-                flag_text_ = a.value;
+                flag_text_ = a.value.substr(0, kLongestFlags);
                 return {};
             case Column::persistent: {
                 const auto seconds = a.has_value ? parse_number(a.value, 1, kLongestTimeout)
@@ -137,7 +138,7 @@ private:
 
     Checked netmask(const std::string& text) {
         if (service_.family == Family::ipv6) {
-            const long length = leading_number(text);
+            const int length = leading_number(text);
             if (length < 1 || length > 128) return refuse("illegal ipv6 netmask specified");
             line_.change.rule.netmask = uint32_t(length);
             return {};
@@ -177,6 +178,8 @@ private:
         const auto at = parse_host_port(text, known ? service_.protocol : Protocol::any);
         if (!at) return refuse("illegal real server address[:port] specified");
         line_.change.server = at->endpoint;
+        server_family_ = at->family;
+        line_.change.server_mapped = at->family != at->endpoint.address.family();
         if (!at->has_port) line_.change.server.port = service_.endpoint.port;
         return {};
     }
@@ -270,7 +273,7 @@ private:
                 return tl::unexpected(*refused);
             return {};
         }
-        if (line_.change.server.address.family() != service_.family)
+        if (server_family_ != service_.family)
             return refuse("Different address family is allowed only for tunneling servers");
         for (size_t c = size_t(Column::tun_type); c < kColumns; ++c)
             if (line_.given[c]) return refuse("Tunnel options conflict with forward method");
@@ -316,6 +319,7 @@ private:
 
     Line line_;
     api::ServiceName service_;
+    Family server_family_ = Family::ipv4;
     std::string flag_text_;
 };
 

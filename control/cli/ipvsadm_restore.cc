@@ -11,15 +11,24 @@ namespace {
 
 constexpr int kMomentMs = 20;
 constexpr size_t kPiece = 65536;
+constexpr size_t kLongestWord = 4096;
+constexpr std::string_view kBlanks = " \t\r";
+
+// ipvsadm sees the end of input only where a word may end.
+bool ends_lost(std::string_view rest) {
+    const size_t last = rest.find_last_not_of(kBlanks);
+    return last != rest.npos && rest.size() - last > 2;
+}
 
 }  // namespace
 
 std::vector<std::string> restore_words(std::string_view line) {
-    constexpr std::string_view kBlanks = " \t\r\f\v";
     std::vector<std::string> words;
     for (size_t from = 0; (from = line.find_first_not_of(kBlanks, from)) != line.npos;) {
-        const size_t end = std::min(line.find_first_of(kBlanks, from), line.size());
-        const std::string_view word = line.substr(from, end - from);
+        const size_t blank = std::min(line.find_first_of(kBlanks, from), line.size());
+        const size_t end = std::min(blank, from + kLongestWord);
+        std::string_view word = line.substr(from, end - from);
+        word = word.substr(0, word.find('\0'));
         if (word != "ipvsadm") words.emplace_back(word);
         from = end;
     }
@@ -39,6 +48,7 @@ std::optional<std::string> LineSource::next() {
         if (from_ == buffer_.size()) return std::nullopt;
         std::string line = buffer_.substr(from_);
         from_ = buffer_.size();
+        if (!keeps_last_ && ends_lost(line)) return std::nullopt;
         return line;
     }
 }
@@ -50,7 +60,7 @@ bool LineSource::ready() {
 }
 
 WholeInput::WholeInput(int descriptor) {
-    LineSource input(descriptor);
+    LineSource input(descriptor, true);
     while (auto line = input.next())
         if (!line->starts_with('#')) lines_.push_back(std::move(*line));
 }

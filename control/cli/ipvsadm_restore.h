@@ -14,8 +14,11 @@ std::vector<std::string> restore_words(std::string_view line);
 /// Lines of a descriptor, with word of when the next one would have to be waited for.
 class LineSource {
 public:
-    explicit LineSource(int descriptor) : descriptor_(descriptor) {}
-    /// Without its end; nothing at the end of input. The last line needs no end of its own.
+    explicit LineSource(int descriptor, bool keeps_last = false)
+        : descriptor_(descriptor), keeps_last_(keeps_last) {}
+    /// Without its end; nothing at the end of input. The last line needs no end of its own; but
+    /// where two blanks follow its words ipvsadm loses it then, and so does this unless it
+    /// `keeps_last`.
     std::optional<std::string> next();
     /// Whether next() returns within a moment: a writer that is at work counts as ready.
     bool ready();
@@ -24,6 +27,7 @@ private:
     bool fill();
 
     int descriptor_;
+    bool keeps_last_;
     std::string buffer_;
     size_t from_ = 0;
     bool ended_ = false;

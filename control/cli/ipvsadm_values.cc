@@ -52,6 +52,7 @@ std::optional<HostPort> parse_host_port(const std::string& text, Protocol p) {
     HostPort out;
     if (const auto six = parse_host6(host)) {
         out.endpoint.address = *six;
+        out.family = Family::ipv6;
     } else {
         // In brackets ipvsadm looks for the port once more, inside, and forgets the one outside.
         const size_t colon = host.rfind(':');
@@ -84,7 +85,7 @@ std::optional<uint32_t> parse_mask(const std::string& text) {
     return ntohl(a.s_addr);
 }
 
-long leading_number(const std::string& text) { return std::strtol(text.c_str(), nullptr, 10); }
+int leading_number(const std::string& text) { return int(std::strtol(text.c_str(), nullptr, 10)); }
 
 Group parse_group(const std::string& text) {
     Group g;
@@ -95,7 +96,7 @@ Group parse_group(const std::string& text) {
     } else if (in_addr four{}; ::inet_pton(AF_INET, text.c_str(), &four) > 0) {
         a = Address::v4(be32::from_raw(four.s_addr));
     }
-    if (a && a->is_multicast()) g.address = a;
+    if (a && a->family() == g.family && a->is_multicast()) g.address = a;
     return g;
 }
 

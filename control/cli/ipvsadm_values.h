@@ -13,6 +13,7 @@ namespace torii::cli {
 /// What host[:port] said. A port that is not there is 0.
 struct HostPort {
     Endpoint endpoint;
+    Family family = Family::ipv4;  ///< as it was written: ::ffff:10.0.0.1 is IPv6
     bool has_port = false;
 };
 /// host[:port], [host]:port; nothing where ipvsadm calls it illegal. Ports may be names of services
@@ -25,8 +26,8 @@ std::optional<uint32_t> parse_number(const std::string&, long least, long most);
 /// An IPv4 mask, as inet_aton reads it.
 std::optional<uint32_t> parse_mask(const std::string&);
 
-/// What atoi() makes of it: the number it begins with, or 0.
-long leading_number(const std::string&);
+/// What atoi() makes of it: the number it begins with, cut to an int, or 0.
+int leading_number(const std::string&);
 
 /// A multicast group; `family` says which family it looked like.
 struct Group {

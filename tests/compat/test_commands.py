@@ -28,6 +28,8 @@ EXCEPTIONS = {
     "ipvsadm -a -t 10.0.0.1:80 -r 10.0.0.2 -w 65536": "weights end at 65535; the kernel takes any number",
     "ipvsadm -A -u 0.0.0.0:88": "a service on the unspecified address is refused",
     "ipvsadm -D -u 0.0.0.0:88": "it was not added",
+    "ipvsadm -A -t [::ffff:10.0.0.1]:80": "a service on an IPv4 address in IPv6 is refused",
+    "ipvsadm -D -t [::ffff:10.0.0.1]:80": "it was not added",
 }
 
 

@@ -2,6 +2,7 @@
 #include "control/cli/ipvsadm_line.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <sstream>
 
@@ -194,6 +195,10 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"-a -t 1.1.1.1:80 -r 1.1.1.9 -i --tun-type gre --tun-csum --tun-nocsum", 2,
             "The option 'tun-csum' conflicts with the 'tun-nocsum' option in the 'gre' tunnel "
             "type"},
+        Bad{"-L=n", 255, "Try `ipvsadm -h' or 'ipvsadm --help' for more information."},
+        Bad{"-L -Xn=", 255, "-Xn=: option does not take an argument"},
+        Bad{"--start-daemon master --mcast-group ::ffff:224.0.0.1", 2,
+            "invalid IPv6 mcast-group `::ffff:224.0.0.1'"},
         Bad{"-A -t 1.1.1.1:80 --tun-csum", 2,
             "Illegal 'tun-csum' option with the 'add-service' command"}));
 
@@ -226,6 +231,48 @@ TEST(IpvsadmRestore, Words) {
     EXPECT_EQ(restore_words("ipvsadm"), V{});
     EXPECT_EQ(restore_words("-A -t ipvsadm 1.1.1.1:80"), (V{"-A", "-t", "1.1.1.1:80"}));
     EXPECT_EQ(restore_words("# x"), (V{"#", "x"}));
+    // Only these are blanks; a word ends at a zero byte, and where ipvsadm has no more room.
+    EXPECT_EQ(restore_words("-A\r-t\v\f1"), (V{"-A", "-t\v\f1"}));
+    EXPECT_EQ(restore_words(std::string_view("-A\0x -t", 7)), (V{"-A", "-t"}));
+    EXPECT_EQ(restore_words(std::string(4097, 'x')), (V{std::string(4096, 'x'), "x"}));
+}
+
+std::string lines_of(const std::string& text, bool keeps_last) {
+    int ends[2];
+    EXPECT_EQ(::pipe(ends), 0);
+    EXPECT_EQ(::write(ends[1], text.data(), text.size()), ssize_t(text.size()));
+    ::close(ends[1]);
+    LineSource source(ends[0], keeps_last);
+    std::string out;
+    while (const auto one = source.next()) out += "<" + *one + ">";
+    ::close(ends[0]);
+    return out;
+}
+
+TEST(IpvsadmRestore, ALastLineWithoutEndIsLostBehindTwoBlanks) {
+    EXPECT_EQ(lines_of("a\nb", false), "<a><b>");
+    EXPECT_EQ(lines_of("a\nb ", false), "<a><b >");
+    EXPECT_EQ(lines_of("a\nb \t", false), "<a>");
+    EXPECT_EQ(lines_of("a\nb \t\n", false), "<a><b \t>");
+    EXPECT_EQ(lines_of("a\nb \t", true), "<a><b \t>");
+}
+
+TEST(IpvsadmLine, IPv4InIPv6IsIPv6) {
+    const auto service = line("-A -t [::ffff:10.0.0.1]:80");
+    ASSERT_TRUE(service);
+    EXPECT_TRUE(service->change.service->mapped());
+    EXPECT_EQ(service->change.rule.netmask, 128u);
+    EXPECT_FALSE(line("-A -t 10.0.0.1:80")->change.service->mapped());
+    EXPECT_EQ(line("-a -t 10.0.0.1:80 -r [::ffff:10.0.0.2]:80 -m").error().message,
+              "Different address family is allowed only for tunneling servers");
+    EXPECT_TRUE(line("-a -t 10.0.0.1:80 -r [::ffff:10.0.0.2]:80 -i")->change.server_mapped);
+    EXPECT_FALSE(line("-a -t 10.0.0.1:80 -r 10.0.0.2:80 -i")->change.server_mapped);
+}
+
+TEST(IpvsadmLine, NumbersAsCReadsThem) {
+    EXPECT_EQ(line("-A -f 1 -6 -M 4294967360")->change.rule.netmask, 64u);
+    EXPECT_EQ(line("-L -b " + std::string(200, 'x')).error().message,
+              "invalid scheduler flag `" + std::string(127, 'x') + "'");
 }
 
 TEST(IpvsadmErrors, ByWhatWasAsked) {

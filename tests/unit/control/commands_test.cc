@@ -118,6 +118,27 @@ TEST(Commands, ErrorsAreTheKernels) {
     EXPECT_TRUE(b.edits.empty());
 }
 
+TEST(Commands, IPv4InIPv6NamesNothing) {
+    Bench b;
+    for (const char* verb :
+         {"edit_service", "delete_service", "zero", "add_server", "edit_server", "delete_server"}) {
+        IpvsCommand c = command(std::string(verb) + " 10.0.0.1:80 10.0.1.1:80");
+        c.service->family = Family::ipv6;
+        EXPECT_EQ(b.refused(c), "ESRCH") << verb;
+    }
+    IpvsCommand c = command("add_service 10.0.0.2:80");
+    c.service->family = Family::ipv6;
+    c.rule.netmask = 128;
+    EXPECT_EQ(b.refused(c), "EINVAL");
+    for (const auto& [line, code] : {std::pair{"add_server 10.0.0.1:80 10.0.1.1:80 1", "EINVAL"},
+                                     {"edit_server 10.0.0.1:80 10.0.1.1:80 1 tunnel", "ENOENT"},
+                                     {"delete_server 10.0.0.1:80 10.0.1.1:80", "ENOENT"}}) {
+        c = command(line);
+        c.server_mapped = true;
+        EXPECT_EQ(b.refused(c), code) << line;
+    }
+}
+
 TEST(Commands, WhatTheKernelChecksOfValues) {
     Bench b;
     IpvsCommand c = command("add_service 10.0.0.2:80");
