@@ -159,6 +159,9 @@ private:
             BackendSlot& b = slots_.backends.edit(it->second);
             b.service_slot = service_slot;
             b.present = true;
+            // With a service that came back it counts from zero too, without it went on.
+            if (slots_.services[service_slot].generation >= b.removed_in)
+                b.base = used(facts_.backend, it->second).counted;
             came_back_ = true;
             return it->second;
         }

@@ -133,6 +133,27 @@ TEST_F(Slotted, AServiceThatComesBackToItsConnectionsKeepsItsSlotButIsANewOne) {
     EXPECT_EQ(both.slots.backends[0].generation, first.slots.backends[0].generation);
 }
 
+TEST_F(Slotted, ABackendThatComesBackCountsOnUnlessItsServiceCameBackToo) {
+    std::vector<Usage> used(1);
+    used[0].references = 1;
+    counted(used);
+    const Tables first = step({}, with({kA, kB}));
+    const Tables without = step(first, with({kB}));
+    used[0].counted.in_packets = 5;
+    counted(used);
+    const Tables again = step(without, with({kA, kB}));
+    EXPECT_EQ(slot(again, kA), 0u);
+    EXPECT_EQ(again.slots.backends[0].base.in_packets, 0u);
+
+    // It left before its service did, or with it.
+    for (const Tables& from : {step(again, with({kB})), again}) {
+        const Tables empty = step(step(from, {}), with({}));
+        const Tables back = step(empty, with({kA}));
+        EXPECT_EQ(slot(back, kA), 0u);
+        EXPECT_EQ(back.slots.backends[0].base.in_packets, 5u);
+    }
+}
+
 TEST_F(Slotted, FullIsAnErrorThatSaysWhatToDo) {
     facts.max_backends = 1;
     const auto refused = plan({}, with({kA, kB}), facts);
