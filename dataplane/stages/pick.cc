@@ -63,7 +63,7 @@ uint32_t pick(Context& c, const Packet& p) {
 // LVS ends a connection whose client uses its port again just after it has begun the new one.
 void picked(Context& c, const Packet& p, uint32_t slot) {
     c.state.ending = p.former;
-    is_overloaded(c, slot);
+    is_overloaded(c, slot, true);
     c.state.ending = ~0u;
     if (p.former == slot) is_overloaded(c, slot);
 }

@@ -76,7 +76,7 @@ scheduler::Load load_of(Context& c, uint32_t slot) {
 // one, three quarters of the upper one. So a threshold that was edited has to wait for either,
 // except that a higher upper one, or none, makes the backend available at once. A slot without a
 // row cannot be counted.
-bool is_overloaded(Context& c, uint32_t slot) {
+bool is_overloaded(Context& c, uint32_t slot, bool begun) {
     const shm::BackendRecord& backend = c.view.services.backends[slot];
     BackendState* b = state_of(c, slot);
     if (!b) return true;
@@ -90,12 +90,16 @@ bool is_overloaded(Context& c, uint32_t slot) {
     }
     if (backend.upper > b->upper) b->overloaded = false;
     b->upper = backend.upper;
-    const int64_t total = load_of(c, slot).total;
-    const int64_t before = b->total == BackendState::kNotCounted ? total : b->total;
-    b->total = total;
     const int64_t low = backend.lower ? backend.lower : backend.upper - backend.upper / 4;
-    if (total > before && total >= int64_t(backend.upper)) b->overloaded = true;
-    if (total < before && total < low) b->overloaded = false;
+    const auto see = [&](int64_t total) {
+        const int64_t before = b->total == BackendState::kNotCounted ? total : b->total;
+        b->total = total;
+        if (total > before && total >= int64_t(backend.upper)) b->overloaded = true;
+        if (total < before && total < low) b->overloaded = false;
+    };
+    const int64_t total = load_of(c, slot).total;
+    if (begun) see(total - 1);  // a template's connection: nobody has looked before it began
+    see(total);
     return b->overloaded;
 }
 

@@ -11,8 +11,8 @@ namespace torii::stages {
 scheduler::Load load_of(Context&, uint32_t slot);
 
 /// Whether a backend has reached its upper threshold. Looks at the counts, as LVS does when a
-/// connection begins or ends.
-bool is_overloaded(Context&, uint32_t slot);
+/// connection begins or ends; `begun` says that one has just begun.
+bool is_overloaded(Context&, uint32_t slot, bool begun = false);
 
 /// Where a backend is in its service's list, by its ranking; ~0u when it has none.
 uint32_t position_of(Context&, uint32_t slot);
