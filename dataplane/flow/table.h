@@ -216,12 +216,15 @@ public:
     void release(uint32_t entry);  ///< takes back hold(): the connection was not made
     /// find_template() does not find it any more; it ends when its connections and its time have.
     void make_void(uint32_t entry, Tick now);
+    /// make_void(); one without connections ends at once.
+    void give_up_template(uint32_t entry, Tick now);
     /// One of its connections was answered: the template's state is 1 (LVS: ASSURED).
     void assure(uint32_t entry, Tick now);
-    /// Whether the connection was made from a template.
-    bool is_held(uint32_t entry) const {
-        return control(entry).load(std::memory_order_relaxed) != 0;
+    /// The template that the connection was made from, or kNone.
+    uint32_t template_of(uint32_t entry) const {
+        return control(entry).load(std::memory_order_relaxed) - 1;
     }
+    bool is_held(uint32_t entry) const { return template_of(entry) != kNone; }
 
     /// Backends whose counts of active and inactive this worker changes are remembered, each once,
     /// from watch() on, for take_touched().

@@ -49,6 +49,12 @@ void Table::Worker::make_void(uint32_t entry, Tick now) {
     }
 }
 
+// Nobody holds a void template any more, and whoever was about to has counted itself by now.
+void Table::Worker::give_up_template(uint32_t entry, Tick now) {
+    make_void(entry, now);
+    if (control(entry).load() == 0) remove(entry);
+}
+
 void Table::Worker::assure(uint32_t entry, Tick now) {
     const uint32_t reference = control(entry).load(std::memory_order_relaxed);
     if (reference == 0) return;

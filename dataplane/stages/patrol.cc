@@ -22,14 +22,14 @@ bool is_over(const Context& c, const flow::Head& head) {
     return b.generation == head.backend_generation && b.drain_until != 0 && b.drain_until <= c.now;
 }
 
+// A template goes with the last of its connections (LVS: ip_vs_expire_nodest_conn_flush).
 void look_at(Context& c, uint32_t entry) {
     const flow::Head& head = c.flows.head(entry);
     const flow::Word word = flow::Word::unpack(head.word.load(std::memory_order_acquire));
     if (word.phase != flow::Phase::live || !is_over(c, head)) return;
-    if (word.flags & flow::kTemplate)
-        c.flows.make_void(entry, c.now);
-    else
-        c.flows.remove(entry);
+    if (word.flags & flow::kTemplate) return c.flows.give_up_template(entry, c.now);
+    const uint32_t from = c.flows.template_of(entry);
+    if (c.flows.remove(entry) && from != flow::kNone) c.flows.give_up_template(from, c.now);
 }
 
 void begin(Context& c) {
