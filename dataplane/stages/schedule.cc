@@ -13,6 +13,7 @@
 #include "dataplane/stages/pick.h"
 #include "dataplane/stages/stages.h"
 #include "dataplane/stages/step.h"
+#include "dataplane/stages/track.h"
 
 namespace torii::stages {
 namespace {
@@ -111,7 +112,8 @@ bool join(Context& c, Packet& p) {
 bool begin(Context& c, Packet& p, const Choice& choice) {
     const uint32_t slot = choice.slot;
     const shm::Forward forward = c.view.services.backends[slot].forward;
-    const auto made = c.flows.insert(entry_for(c, p, choice), p.hash, c.now);
+    const flow::NewEntry entry = entry_for(c, p, choice);
+    const auto made = c.flows.insert(entry, p.hash, c.now);
     if (!made.created) give_up(c, choice);
     if (made.entry == flow::kFull) return table_full(c, p, forward), true;
     shm::WorkerCounters& own = c.counters.worker(c.worker);
@@ -119,6 +121,8 @@ bool begin(Context& c, Packet& p, const Choice& choice) {
     p.entry = made.entry;
     if (!made.created) return join(c, p);
     own.table_insertions.add(1);
+    if (choice.control != flow::kNone)  // sloppy_tcp, sloppy_sctp: it may begin established
+        detail::assure(c, p, 0, flow::Word{flow::Phase::live, entry.state}.pack());
     picked(c, p, slot);
     p.backend = slot;
     p.service_slot = slot_of(c.view, p);

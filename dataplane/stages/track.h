@@ -18,6 +18,9 @@ void end(Context&, Packet&);
 /// Writes the word that the packet makes of `seen`.
 void change(Context&, const Packet&, uint64_t seen, uint64_t next);
 
+/// The template of a connection whose word has just become `next` may be as good as it now.
+void assure(Context&, const Packet&, uint64_t seen, uint64_t next);
+
 /// Whether a SYN is a new connection, not one more of this: a client uses its port again.
 bool reused(const Context&, const Packet&, const Notes&);
 /// A request whose backend was removed. False: it goes no further as this connection's.
