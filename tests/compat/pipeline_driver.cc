@@ -2,21 +2,26 @@
 // packets are frames that go through the whole pipeline, one worker, time standing still.
 
 #include <algorithm>
+#include <array>
 #include <iostream>
 #include <map>
 #include <memory>
 #include <sstream>
 #include <string>
 #include <tuple>
+#include <utility>
 #include <vector>
 
-#include "dataplane/flow/tcp_state.h"
+#include "dataplane/flow/sctp_state.h"
+#include "tests/compat/frames.h"
 #include "tests/support/world/world.h"
 
 namespace {
 
 using namespace torii;
-using test::Frame;
+using compat::die;
+using compat::End;
+using compat::frame_of;
 
 constexpr uint16_t kHttp = 80;
 constexpr uint32_t kCells = 4096;
@@ -24,27 +29,13 @@ constexpr std::array<const char*, 11> kStates = {
     "NONE",  "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT", "TIME_WAIT",
     "CLOSE", "CLOSE_WAIT",  "LAST_ACK", "LISTEN",   "SYNACK"};
 
-[[noreturn]] void die(const std::string& what) {
-    std::cerr << "pipeline_driver: " << what << '\n';
-    std::exit(2);
-}
-
-uint8_t flags_of(const std::string& word) {
-    if (word == "syn" || word == "again") return test::kSyn;
-    if (word == "synack") return test::kSyn | test::kAck;
-    if (word == "ack") return test::kAck;
-    if (word == "fin") return test::kFin | test::kAck;
-    if (word == "rst") return test::kRst;
-    die("unknown packet " + word);
-}
-
 using Flow = std::tuple<std::string, uint16_t, std::string>;  // client, port, virtual address
 
 // Every server of one service that was ever named, by its slot.
 struct Server {
     std::string address;
     uint32_t slot;
-    bool listed;
+    bool listed, counts_anew = false;
 };
 
 struct Service {
@@ -80,10 +71,11 @@ public:
         if (word == "sysctl") return set_switch(words);
         if (word == "timeouts") return set_timeouts(words);
         if (word == "wait") return wait(words);
-        if (word == "entries") {
-            lists_entries_ = true;
-            return;
-        }
+        if (word == "entries") return void(lists_entries_ = true);
+        if (word == "stats") return void(counts_ = true);
+        if (word == "one-packet") return one_packet();
+        if (word == "gone") return gone();
+        if (word == "back") return back();
         if (word == "add" || word == "edit" || word == "del") {
             std::string server;
             uint32_t weight = 0, upper = 0, lower = 0;
@@ -92,27 +84,7 @@ public:
             world_.publish();
             return;
         }
-        std::string client, address, from = word, kind = word;
-        uint16_t port = 0;
-        if (word == "server") words >> kind;
-        words >> client >> port >> address;
-        const Flow flow{client, port, address};
-        if (word == "server") return from_server(flow, kind);
-        const auto [virtual_address, virtual_port] = endpoint(address);
-        Frame frame = Frame().ip(client, virtual_address);
-        const test::Sent sent =
-            world_.send(word == "udp" ? frame.udp(port, virtual_port)
-                                      : frame.tcp(port, virtual_port, flags_of(word)));
-        if (word == "syn") order_.push_back(flow);
-        world_.pass(0);  // no time, but ended connections are forgotten
-        if (sent.packet.entry == flow::kNone) {
-            if (word == "again" && sent.verdict == stages::Verdict::answered_no_backend)
-                entries_.erase(flow);  // the former connection has ended all the same
-            return;
-        }
-        entries_[flow] = sent.packet.entry;
-        if (sent.verdict == stages::Verdict::nat_request || sent.verdict == stages::Verdict::direct)
-            check(sent, *parse_address(virtual_address));
+        packet(word, words);
     }
 
     void end() {
@@ -129,6 +101,15 @@ public:
                           << row.active.get() << ' ' << row.inactive.get() << '\n';
             }
         if (lists_entries_) entries();
+        if (!counts_) return;
+        for (Service& s : services_) {
+            if (!gone_.empty()) continue;
+            stats(s.address + " -", world_.service_row(record(s).slot), record(s).base);
+            for (const Server& server : s.servers)
+                if (server.listed)
+                    stats(s.address + ' ' + server.address, world_.backend_row(server.slot),
+                          world_.services.backends[server.slot].record.base);
+        }
     }
 
 private:
@@ -149,13 +130,16 @@ private:
     }
     void persist(std::istream& words) {
         uint32_t seconds = 0;
-        std::string mask = "255.255.255.255";
+        std::string mask;
         words >> seconds >> mask;
         for (const Service& s : services_) {
-            shm::ServiceRecord& r = world_.services.services[s.index].record;
+            shm::ServiceRecord& r = record(s);
             r.flags |= shm::kPersistent;
             r.persistence_timeout = seconds;
-            r.persistence_mask = parse_address(mask)->as_v4().host();
+            if (r.address.is_v4())
+                r.persistence_mask = mask.empty() ? ~0u : parse_address(mask)->as_v4().host();
+            else
+                r.persistence_mask = mask.empty() ? 128 : uint32_t(std::stoul(mask));
         }
         world_.publish();
     }
@@ -166,6 +150,7 @@ private:
         shm::Behaviour& b = world_.services.behaviour;
         const std::map<std::string, uint32_t*> switches = {
             {"sloppy_tcp", &b.sloppy_tcp},
+            {"sloppy_sctp", &b.sloppy_sctp},
             {"conn_reuse_mode", &b.conn_reuse_mode},
             {"expire_nodest_conn", &b.expire_nodest_conn},
             {"expire_quiescent_template", &b.expire_quiescent_template}};
@@ -186,26 +171,57 @@ private:
     // What /proc/net/ip_vs_conn would say.
     void entries() {
         std::vector<std::string> lines;
-        for (uint32_t e = 0; e < kCells; ++e) {
-            const flow::Head& head = world_.flows().head(e);
-            const auto word = flow::Word::unpack(head.word.load());
-            if (word.phase != flow::Phase::live) continue;
-            flow::Tuple t = world_.flows().tuple(e);
+        each([&](const flow::Head& head, flow::Word word, flow::Tuple t) {
             if (word.flags & flow::kVoid) t.virtual_port = t.backend_port = be16::from_host(0xffff);
-            const bool udp = t.protocol == Protocol::udp;
-            const char* state = head.persistent ? (word.state ? "ASSURED" : "NONE")
-                                : udp           ? "UDP"
-                                                : kStates.at(word.state);
             std::ostringstream line;
-            line << "entry " << (udp ? "UDP" : "TCP") << ' '
-                 << to_string(Endpoint{t.client, t.client_port.host()}) << ' '
+            line << "entry "
+                 << (t.protocol == Protocol::udp    ? "UDP"
+                     : t.protocol == Protocol::sctp ? "SCTP"
+                                                    : "TCP")
+                 << ' ' << to_string(Endpoint{t.client, t.client_port.host()}) << ' '
                  << to_string(Endpoint{t.virtual_address, t.virtual_port.host()}) << ' '
-                 << to_string(Endpoint{t.backend_address, t.backend_port.host()}) << ' ' << state
-                 << ' ' << (int64_t(word.expiry) - int64_t(world_.now)) / flow::kTicksPerSecond;
+                 << to_string(Endpoint{t.backend_address, t.backend_port.host()}) << ' '
+                 << state_of(head, word) << ' '
+                 << (int64_t(word.expiry) - int64_t(world_.now)) / flow::kTicksPerSecond;
             lines.push_back(line.str());
-        }
+        });
         std::ranges::sort(lines);
         for (const std::string& line : lines) std::cout << line << '\n';
+    }
+    shm::ServiceRecord& record(const Service& s) {
+        return world_.services.services[s.index].record;
+    }
+    void one_packet() {
+        for (const Service& s : services_) record(s).flags |= shm::kOnePacket;
+        world_.publish();
+    }
+    static shm::CounterBase counted(const shm::Row& row) {
+        return {row.connections.get(), row.in_packets.get(), row.in_bytes.get(),
+                row.out_packets.get(), row.out_bytes.get()};
+    }
+    // `ipvsadm -D`, and -A again with what was said before, as toriid has it: the slots stay, a
+    // service counts from zero.
+    void gone() {
+        for (auto s = services_.rbegin(); s != services_.rend(); ++s) {
+            for (Server& server : s->servers) {
+                if (std::exchange(server.listed, false)) world_.remove_backend(server.slot);
+                server.counts_anew = true;
+            }
+            gone_[s->index] = record(*s);
+            world_.remove_service(s->index);
+        }
+        world_.publish();
+    }
+    void back() {
+        for (Service& s : services_) {
+            world_.service(s.address, s.port, protocol_, gone_[s.index].scheduler);
+            shm::ServiceRecord old = gone_[s.index];
+            old.slot_generation = record(s).slot_generation;
+            old.base = counted(world_.service_row(old.slot));
+            record(s) = old;
+        }
+        gone_.clear();
+        world_.publish();
     }
 
     void route(std::string_view prefix, const shm::NextHop& hop) {
@@ -236,12 +252,17 @@ private:
             die("cannot " + word + " " + address);
         } else if (word == "add") {
             world_.restore_backend(server->slot, to.weight);
+            if (server->counts_anew) {
+                shm::BackendRecord& back = world_.services.backends[server->slot].record;
+                back.base = counted(world_.backend_row(server->slot));
+            }
         } else if (word == "edit") {
             world_.edit_backend(server->slot, to.weight);
         } else {
             world_.remove_backend(server->slot);
         }
         server->listed = word != "del";
+        server->counts_anew = false;
         shm::BackendRecord& record = world_.services.backends[server->slot].record;
         record.upper = to.upper;
         record.lower = to.lower;
@@ -256,34 +277,72 @@ private:
                                                              ip[18] << 8 | ip[19]));
         if (sent.port != 1 || to != (nat_ ? server : address)) die("a frame went astray");
     }
-    void from_server(const Flow& flow, const std::string& kind) {
-        const auto it = entries_.find(flow);
-        if (it == entries_.end()) return;
-        const auto& [client, port, address] = flow;
-        const Address server = world_.flows().tuple(it->second).backend_address;
-        const uint16_t from = world_.flows().tuple(it->second).backend_port.host();
-        Frame frame = Frame().ip(to_string(server), client);
-        world_.send(kind == "udp" ? frame.udp(from, port) : frame.tcp(from, port, flags_of(kind)),
-                    {.port = 1});
+    void packet(const std::string& word, std::istream& words) {
+        std::string client, address, kind = word;
+        uint16_t port = 0;
+        if (word == "server") words >> kind;
+        words >> client >> port >> address;
+        const auto [host, virtual_port] = endpoint(address);
+        if (word == "server") return from_servers(kind, {client, port}, virtual_port);
+        if (word == "again") kind = protocol_ == Protocol::sctp ? "init" : "syn";
+        const test::Sent sent =
+            world_.send(frame_of(protocol_, kind, {client, port}, {host, virtual_port}));
+        if (word == "syn" || word == "init") order_.emplace_back(client, port, address);
+        world_.pass(0);  // no time, but ended connections are forgotten
+        if (sent.packet.entry == flow::kNone || kind == "icmp") return;
+        if (sent.verdict == stages::Verdict::nat_request || sent.verdict == stages::Verdict::direct)
+            check(sent, *parse_address(host));
+    }
+    // Every server that was ever named sends it: the one that has the connection is taken.
+    void from_servers(const std::string& kind, const End& client, uint16_t virtual_port) {
+        for (const Service& s : services_)
+            for (const Server& server : s.servers)
+                world_.send(frame_of(protocol_, kind, {server.address, virtual_port}, client),
+                            {.port = 1});
+        world_.pass(0);
+    }
+    const char* state_of(const flow::Head& head, flow::Word word) const {
+        if (head.persistent) return word.state ? "ASSURED" : "NONE";
+        if (head.protocol == uint8_t(Protocol::udp)) return "UDP";
+        if (head.protocol == uint8_t(Protocol::sctp))
+            return flow::kSctpStateNames.at(word.state).data();
+        return kStates.at(word.state);
+    }
+    // Calls what(head, word, tuple) for each entry.
+    template <class What>
+    void each(const What& what) const {
+        for (uint32_t e = 0; e < kCells; ++e) {
+            const flow::Head& head = world_.flows().head(e);
+            const auto word = flow::Word::unpack(head.word.load());
+            if (word.phase == flow::Phase::live) what(head, word, world_.flows().tuple(e));
+        }
     }
     std::string outcome(const Flow& flow) const {
-        const auto it = entries_.find(flow);
-        if (it == entries_.end()) return "- -";
-        const auto& head = world_.flows().head(it->second);
-        const auto word = flow::Word::unpack(head.word.load());
-        const flow::Tuple tuple = world_.flows().tuple(it->second);
-        if (word.phase != flow::Phase::live || head.persistent ||  // or somebody else's by now
-            tuple.client_port.host() != std::get<1>(flow))
-            return "- -";
-        return to_string(tuple.backend_address) + ' ' + kStates.at(word.state);
+        const auto& [client, port, address] = flow;
+        const auto [host, virtual_port] = endpoint(address);
+        std::string found = "- -";
+        each([&](const flow::Head& head, flow::Word word, const flow::Tuple& t) {
+            if (!head.persistent && t.client == *parse_address(client) &&
+                t.client_port.host() == port && t.virtual_address == *parse_address(host) &&
+                t.virtual_port.host() == virtual_port)
+                found = to_string(t.backend_address) + ' ' + state_of(head, word);
+        });
+        return found;
+    }
+    static void stats(const std::string& whose, const shm::Row& row, const shm::CounterBase& base) {
+        std::cout << "stats " << whose << ' ' << row.connections.get() - base.connections << ' '
+                  << row.in_packets.get() - base.in_packets << ' '
+                  << row.in_bytes.get() - base.in_bytes << ' '
+                  << row.out_packets.get() - base.out_packets << ' '
+                  << row.out_bytes.get() - base.out_bytes << '\n';
     }
 
     test::World world_{kCells};
-    bool nat_ = true, lists_entries_ = false;
+    bool nat_ = true, lists_entries_ = false, counts_ = false;
     Protocol protocol_ = Protocol::tcp;
     std::vector<Service> services_;
     std::vector<Flow> order_;
-    std::map<Flow, uint32_t> entries_;
+    std::map<uint32_t, shm::ServiceRecord> gone_;
 };
 
 }  // namespace

@@ -19,10 +19,10 @@ def outcomes(text):
             for name, lines in found.items()}
 
 
-def on_the_kernel(scenarios, directory):
+def on_the_kernel(scenarios, directory, at_once=1):
     (directory / "scenarios").write_text("".join(scenarios.values()))
     done = subprocess.run([HERE / "guest/run", "-t", "150", "-o", directory, HERE / "guest/replay",
-                           "/mnt/out/scenarios", "/mnt/out/outcomes"], capture_output=True, text=True)
+                           "/mnt/out/scenarios", "/mnt/out/outcomes", str(at_once)], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return outcomes((directory / "outcomes").read_text())
 

@@ -1,5 +1,5 @@
 """What the kernel's connection table holds after scripted packets, torii's holds too: states, timeouts,
-servers, counts, persistence.
+servers, counts, persistence; and what it has counted of services and servers.
 """
 import pytest
 from scenarios import on_the_kernel, on_torii, scenario
@@ -18,8 +18,8 @@ def case(name, method="nat", scheduler="rr", servers=2, port="", protocol="tcp",
         n = 100 + len(CASES)
         virtual = f"10.50.{n}.1{port}"
         lines = [f"protocol {protocol}", f"service {scheduler} - {method} {virtual}", before,
-                 *(f"add 10.60.{n}.{i + 1} 1" for i in range(servers)), "entries"]
-        words = {"V": virtual, "A": f"10.60.{n}.1", "B": f"10.60.{n}.2", "C": CLIENT}
+                 *(f"add 10.60.{n}.{i + 1} 1" for i in range(servers)), "entries", "stats"]
+        words = {"V": f"10.50.{n}.1", "V2": f"10.50.{n}.1:443", "A": f"10.60.{n}.1", "B": f"10.60.{n}.2", "C": CLIENT}
         lines += [" ".join(words.get(w, w) for w in line.split()) for line in steps.strip().splitlines()]
         CASES[name] = scenario(name, "\n".join(lines))
     return add
@@ -252,6 +252,14 @@ case("persistent-overloaded", before="persist 300")("""
     syn 198.18.0.2 1 V
     syn 198.18.0.3 1 V
     """)
+# A threshold that is there already when a template, which does not ask for it, brings the next connection.
+case("persistent-overloaded-by-a-template", before="persist 300")("""
+    edit A 0
+    syn C 1 V
+    edit B 1 1 1
+    syn C 2 V
+    syn 198.18.0.2 1 V
+    """)
 case("persistent-a-syn-again", before="persist 300")("""
     syn C 1 V
     ack C 1 V
@@ -277,9 +285,149 @@ case("persistent-expired", protocol="udp", before="persist 3")("""
     """)
 
 
+# What refused packets, resets, errors and packets of servers that left count for.
+case("counters-of-refused-packets")("""
+    syn C 1 V
+    ack C 1 V
+    ack C 9 V
+    edit A 0
+    edit B 0
+    syn C 2 V
+    del B
+    fin C 1 V
+    server ack C 1 V
+    add B 1
+    fin C 1 V
+    server rst C 1 V
+    """)
+case("counters-of-errors")("""
+    syn C 1 V
+    icmp C 1 V
+    server icmp C 1 V
+    icmp C 9 V
+    server icmp C 9 V
+    del B
+    icmp C 1 V
+    server icmp C 1 V
+    """)
+case("dr-counters", method="dr")("""
+    syn C 1 V
+    icmp C 1 V
+    rst C 1 V
+    again C 1 V
+    """)
+case("one-packet", protocol="udp", before="one-packet")("""
+    udp C 1 V
+    udp C 1 V
+    server udp C 1 V
+    udp C 2 V
+    """)
+case("persistent-one-packet", protocol="udp", before="persist 300\none-packet")("""
+    udp C 1 V
+    udp C 1 V
+    udp 198.18.0.2 1 V
+    """)
+case("odd-flags")("""
+    synack C 1 V
+    synfin C 2 V
+    synrst C 3 V
+    syn C 4 V
+    bare C 4 V
+    syn C 5 V
+    server bare C 5 V
+    syn C 6 V
+    synrst C 6 V
+    syn C 7 V
+    server syn C 7 V
+    server synfin C 7 V
+    """)
+case("service-removed-and-back")("""
+    syn C 1 V
+    ack C 1 V
+    syn C 2 V
+    ack C 2 V
+    wait 2.2
+    gone
+    ack C 1 V
+    server ack C 2 V
+    back
+    ack C 1 V
+    add B 1
+    ack C 1 V
+    ack C 2 V
+    server ack C 1 V
+    """)
+case("persistent-server-removed-nodest", before="sysctl expire_nodest_conn 1\npersist 300")("""
+    syn C 1 V
+    ack C 1 V
+    syn C 2 V
+    syn 198.18.0.2 1 V
+    del B
+    wait 0.3
+    syn C 3 V
+    """)
+case("persistent-sloppy", method="dr", before="sysctl sloppy_tcp 1\npersist 300")("""
+    ack C 1 V
+    fin 198.18.0.2 1 V
+    """)
+case("persistent-port-zero", port=":0", before="persist 300")("""
+    syn C 1 V
+    syn C 1 V2
+    server synack C 1 V2
+    ack C 1 V2
+    syn 198.18.0.2 1 V2
+    """)
+case("sctp-nat", protocol="sctp")("""
+    init C 1 V
+    init C 2 V
+    server init-ack C 2 V
+    init C 3 V
+    server init-ack C 3 V
+    cookie-echo C 3 V
+    server cookie-ack C 3 V
+    data C 3 V
+    init C 4 V
+    server init-ack C 4 V
+    cookie-echo C 4 V
+    server cookie-ack C 4 V
+    shutdown C 4 V
+    server shutdown-ack C 4 V
+    init C 5 V
+    server init-ack C 5 V
+    cookie-echo C 5 V
+    server cookie-ack C 5 V
+    server shutdown C 5 V
+    shutdown-ack C 5 V
+    server shutdown-complete C 5 V
+    init C 6 V
+    server abort C 6 V
+    again C 6 V
+    again C 5 V
+    data C 9 V
+    """)
+case("sctp-dr", method="dr", protocol="sctp")("""
+    init C 1 V
+    cookie-echo C 1 V
+    init C 2 V
+    init C 2 V
+    shutdown C 1 V
+    init C 3 V
+    cookie-echo C 3 V
+    shutdown-ack C 3 V
+    init C 4 V
+    abort C 4 V
+    again C 4 V
+    """)
+case("persistent-sctp-sloppy", protocol="sctp", before="sysctl sloppy_sctp 1\npersist 300")("""
+    data C 1 V
+    init 198.18.0.2 1 V
+    server cookie-ack 198.18.0.2 1 V
+    """)
+
+
 @pytest.fixture(scope="module")
 def kernel(tmp_path_factory):
-    return on_the_kernel(CASES, tmp_path_factory.mktemp("guest"))
+    return on_the_kernel(CASES, tmp_path_factory.mktemp("guest"), at_once=8)
 
 
 @pytest.fixture(scope="module")
@@ -304,6 +452,7 @@ def test_the_connection_is_as_in_the_kernel(name, kernel, torii):
 
 def test_the_cases_are_worth_comparing(kernel):
     entries = [line.split() for lines in kernel.values() for line in lines if line.startswith("entry")]
+    assert {"INIT1", "C-ECHOED", "S-SENT", "REJECTED"} <= {words[5] for words in entries if words[1] == "SCTP"}
     assert {"NONE", "ASSURED", "SYN_RECV", "ESTABLISHED", "FIN_WAIT", "TIME_WAIT", "CLOSE", "CLOSE_WAIT", "UDP"} <= {
         words[5] for words in entries}
     assert len(entries) >= 50
