@@ -7,7 +7,7 @@ target_compile_options(torii_flags INTERFACE
 # GCC 12 sees uninitialised strings, overlapping and endless copies where there are none, at -O3 and under the
 # sanitizers; those find the real ones.
 target_compile_options(torii_flags INTERFACE
-  $<$<COMPILE_LANGUAGE:CXX>:-Wno-maybe-uninitialized -Wno-restrict -Wno-stringop-overread>)
+  $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-maybe-uninitialized -Wno-restrict -Wno-stringop-overread>)
 target_include_directories(torii_flags INTERFACE ${PROJECT_SOURCE_DIR} ${PROJECT_BINARY_DIR}/generated)
 set(CMAKE_CXX_FLAGS_DEBUG "-g -O1")
 set(CMAKE_CXX_FLAGS_RELEASE "-O2 -g1 -DNDEBUG")  # dataplane/ adds -O3

@@ -136,8 +136,8 @@ Desired apply_edits(const Desired& file, const Edits& edits, EditsMemory& memory
     std::vector<ServiceHandle> added;
     for (const auto& [key, e] : edits.services)
         if (e->now && !done.contains(e.get()))
-            added.push_back(
-                memory.of(key, memory.nothing(), e, [&] { return edited_service(nullptr, *e); }));
+            added.push_back(memory.of(key, memory.nothing(), e,
+                                      [&, e = e] { return edited_service(nullptr, *e); }));
     std::ranges::stable_sort(added, {}, [](const ServiceHandle& s) { return s->added; });
     for (ServiceHandle& s : added) d.services.push_back(std::move(s));
     memory.sweep();

@@ -18,6 +18,8 @@ template <class... F>
 struct Overload : F... {
     using F::operator()...;
 };
+template <class... F>
+Overload(F...) -> Overload<F...>;  // clang 14 makes none by itself
 
 /// One step in the making.
 class Machine {

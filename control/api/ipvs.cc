@@ -35,6 +35,13 @@ std::string in_json(std::string_view text) {
     return json(std::string(text)).dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
+// A name that is not ASCII is nobody's, and stays so; it must not grow beyond what one may have.
+std::string name_in_json(std::string name) {
+    std::ranges::replace_if(
+        name, [](char c) { return uint8_t(c) >= 0x80; }, '?');
+    return in_json(name);
+}
+
 // Written by hand: a saved table has tens of thousands of these.
 void append(std::string& out, const ServiceName& s) {
     auto to = std::back_inserter(out);
@@ -49,7 +56,8 @@ void append(std::string& out, const ServiceRule& r) {
     fmt::format_to(
         std::back_inserter(out),
         R"(,"scheduler":{},"flags":{},"persistence":{},"netmask":{},"one_packet":{},"engine":{})",
-        in_json(r.scheduler), r.flags, r.persistence, r.netmask, r.one_packet, in_json(r.engine));
+        name_in_json(r.scheduler), r.flags, r.persistence, r.netmask, r.one_packet,
+        name_in_json(r.engine));
 }
 
 void append(std::string& out, const ServerRule& r) {

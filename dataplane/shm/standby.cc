@@ -16,8 +16,8 @@ Result<Mapping> open_standby(const Location& location) {
 }
 
 Standby::Standby(std::vector<Address> addresses) : addresses_(std::move(addresses)) {
-    std::ranges::sort(addresses_);
-    addresses_.erase(std::ranges::unique(addresses_).begin(), addresses_.end());
+    std::sort(addresses_.begin(), addresses_.end());
+    addresses_.erase(std::unique(addresses_.begin(), addresses_.end()), addresses_.end());
     if (addresses_.size() > kMaxStandby) addresses_.resize(kMaxStandby);
     any_ = !addresses_.empty();
 }
