@@ -259,5 +259,33 @@ TEST_F(Affinity, ExpireNodestConnEndsConnectionsOfRemovedAndQuiescedServers) {
     EXPECT_EQ(world.flows().head(other.packet.entry).word.load() & 3, uint64_t(flow::Phase::dying));
 }
 
+TEST_F(Affinity, TemplatesOfARemovedBackendEndWithItsConnectionsWhereThatIsAsked) {
+    for (const uint32_t n : {0u, 1u, 2u, 3u}) {
+        SCOPED_TRACE(n);
+        const bool expire = n & 1, ended = n & 2;
+        World fresh;
+        const uint32_t s = fresh.service(kVip, 80, Protocol::tcp, "rr");
+        fresh.services.services[s].record.flags = shm::kPersistent;
+        fresh.services.services[s].record.persistence_timeout = kTimeout;
+        fresh.services.services[s].record.persistence_mask = 0xffffffff;
+        const uint32_t only = fresh.backend(s, kServer, 80, shm::Forward::nat);
+        fresh.services.behaviour.expire_nodest_conn = expire;
+        fresh.publish();
+        const shm::Row& row = fresh.backend_row(only);
+        const auto count = [&] { return row.active.get() + row.persistent.get(); };
+        fresh.send(Frame().ip(kClient, kVip).tcp(1, 80, kSyn));
+        if (ended) {
+            for (const uint8_t flags : {kAck, kRst})
+                fresh.send(Frame().ip(kClient, kVip).tcp(1, 80, flags));
+            fresh.pass(11'000);
+        }
+        EXPECT_EQ(count(), ended ? 1u : 2u) << "the connection and its template";
+        fresh.remove_backend(only);
+        fresh.publish();
+        fresh.pass(100);
+        EXPECT_EQ(count(), expire ? 0u : ended ? 1u : 2u);
+    }
+}
+
 }  // namespace
 }  // namespace torii::test
