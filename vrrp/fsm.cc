@@ -14,13 +14,6 @@ constexpr Duration kReclaimEcho = 50ms;
 constexpr Duration kLinger = 20ms;
 constexpr Duration kMostLeaving = 2s;  // a resigned router serves on at most
 
-template <class... F>
-struct Overload : F... {
-    using F::operator()...;
-};
-template <class... F>
-Overload(F...) -> Overload<F...>;  // clang 14 makes none by itself
-
 /// One step in the making.
 class Machine {
 public:
@@ -29,33 +22,34 @@ public:
 
     Step take(const Event& event) {
         if (is_stalled()) to_backup(Reason::stalled);
-        std::visit(Overload{[&](Start) { start(); },
-                            [&](Ready) {
-                                s_.ready = true;
-                                begin();
-                            },
-                            [&](Stop) { stop(); }, [&](Tick) { tick(); },
-                            [&](const Advert& a) { advert(a); },
-                            [&](Fault f) {
-                                s_.fault = f.missing;
-                                faults(Reason::fault);
-                            },
-                            [&](GroupFault f) {
-                                s_.group_fault = f.missing;
-                                faults(Reason::group_fault);
-                            },
-                            [&](Changed c) { changed(c); },
-                            [&](Promote) {
-                                if (s_.role == Role::backup && s_.wants)
-                                    to_active(Reason::group_active);
-                            },
-                            [&](Demote d) { demote(d); }},
-                   event);
+        std::visit([this](const auto& e) { on(e); }, event);
         s_.priority = set_.priority;
         return step_;
     }
 
 private:
+    void on(const Start&) { start(); }
+    void on(const Ready&) {
+        s_.ready = true;
+        begin();
+    }
+    void on(const Stop&) { stop(); }
+    void on(const Tick&) { tick(); }
+    void on(const Advert& a) { advert(a); }
+    void on(const Fault& f) {
+        s_.fault = f.missing;
+        faults(Reason::fault);
+    }
+    void on(const GroupFault& f) {
+        s_.group_fault = f.missing;
+        faults(Reason::group_fault);
+    }
+    void on(const Changed& c) { changed(c); }
+    void on(const Promote&) {
+        if (s_.role == Role::backup && s_.wants) to_active(Reason::group_active);
+    }
+    void on(const Demote& d) { demote(d); }
+
     bool owner() const { return set_.priority == kOwner; }
 
     // --- RFC 5798 section 6.4.1, initialize ---------------------------------------------------

@@ -18,6 +18,7 @@ void StandbyBook::plan(const Plan& plan) {
         for (const config::VrrpAddress& a : p.addresses) s.addresses.push_back(a.prefix.address);
         if (fresh)
             s.waits =
+                !s.addresses.empty() &&
                 std::ranges::all_of(s.addresses, [&](const Address& a) { return said_.covers(a); });
     }
     update();

@@ -11,9 +11,8 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 
-#include "dataplane/stages/sctp.h"
+#include "tests/support/world/sctp.h"
 #include "tests/support/world/world.h"
 
 namespace torii::test {
@@ -93,10 +92,7 @@ inline void mend_checksums(Bytes& frame) {
     const bool whole = (frame[20] & std::byte(0x3f)) == std::byte(0) && frame[21] == std::byte(0);
     if (frame[23] == std::byte(132) && whole && frame.size() >= l4 + 12 && 14 + end >= l4 + 12 &&
         14 + end <= frame.size()) {
-        std::memset(&frame[l4 + 8], 0, 4);
-        const uint32_t crc =
-            ~stages::crc32c_by_table(stages::kCrc32cStart, &frame[l4], 14 + end - l4);
-        std::memcpy(&frame[l4 + 8], &crc, 4);
+        seal_sctp(std::span(frame).subspan(l4, 14 + end - l4));
     }
     frame[24] = frame[25] = std::byte(0);
     const unsigned sum = header_sum(frame);

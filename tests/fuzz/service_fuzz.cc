@@ -5,7 +5,6 @@
 
 #include <memory>
 
-#include "dataplane/stages/sctp.h"
 #include "tests/fuzz/packets.h"
 
 namespace {
@@ -69,22 +68,15 @@ std::unique_ptr<World> make_world(unsigned switches) {
     return w;
 }
 
-Bytes sctp(uint16_t source, uint16_t destination, uint8_t chunk) {
-    Bytes b = bytes_of({source >> 8, source & 255, destination >> 8, destination & 255, 1, 2, 3, 4,
-                        0, 0, 0, 0, chunk, 0, 0, 4});
-    const uint32_t sum = ~stages::crc32c_by_table(stages::kCrc32cStart, b.data(), b.size());
-    std::memcpy(b.data() + 8, &sum, 4);
-    return b;
-}
-
 void begin(Run& run) {
     for (uint16_t port = 80; port < 86; ++port) {
         run.send(Frame().ip(kClient, kVip).tcp(40000, port, kSyn).bytes(), {}, 0);
         run.send(Frame().ip(kClient6, kVip6).tcp(40000, port, kSyn).bytes(), {}, 0);
     }
     for (const uint16_t port : {2905, 2907})
-        run.send(Frame().ip(kClient, kVip2).protocol(132).payload(sctp(40000, port, 1)).bytes(), {},
-                 0);
+        run.send(
+            Frame().ip(kClient, kVip2).protocol(132).payload(sctp_packet(40000, port, 1)).bytes(),
+            {}, 0);
     run.send(Frame().ip(kClient, kVip2).tcp(40000, 80, kSyn).bytes(), {}, 0);
     run.send(Frame().ip(kClient, kMarked).tcp(40000, 1234, kSyn).bytes(), {}, 0);
 }

@@ -9,6 +9,7 @@
 
 #include "dataplane/stages/crc32c.h"
 #include "tests/support/pieces.h"
+#include "tests/support/world/sctp.h"
 #include "tests/support/world/world.h"
 
 namespace torii::test {
@@ -70,8 +71,7 @@ protected:
                          : bytes_of({0x9c, 0x40, 0, 57, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 7, 0xd0});
         const Bytes rest = filler(bytes);
         b.insert(b.end(), rest.begin(), rest.end());
-        const uint32_t sum = ~stages::crc32c_by_table(stages::kCrc32cStart, b.data(), b.size());
-        std::memcpy(b.data() + 8, &sum, sizeof sum);
+        seal_sctp(b);
         return Frame()
             .ip(answer ? f.server : f.client, answer ? f.client : f.vip)
             .protocol(132)

@@ -4,6 +4,7 @@
 
 #include "dataplane/stages/marks.h"
 #include "dataplane/stages/sctp.h"
+#include "tests/support/world/sctp.h"
 #include "tests/support/world/world.h"
 
 namespace torii::test {
@@ -15,13 +16,7 @@ using enum flow::SctpEvent;
 
 // A packet of one chunk of that type, sealed.
 Bytes sctp(uint16_t source, uint16_t destination, uint8_t chunk, size_t data = 20) {
-    Bytes b = bytes_of({source >> 8, source & 255, destination >> 8, destination & 255, 1, 2, 3, 4,
-                        0, 0, 0, 0, chunk, 0, 0, int(4 + data)});
-    const Bytes more = filler((data + 3) / 4 * 4);
-    b.insert(b.end(), more.begin(), more.end());
-    const uint32_t sum = ~stages::crc32c_by_table(stages::kCrc32cStart, b.data(), b.size());
-    std::memcpy(b.data() + 8, &sum, 4);
-    return b;
+    return sctp_packet(source, destination, chunk, data);
 }
 constexpr uint8_t kData = 0, kInit = 1, kInitAck = 2, kAbort = 6, kShutdown = 7, kShutdownAck = 8,
                   kCookieEcho = 10, kCookieAck = 11;

@@ -4,7 +4,7 @@
 
 #include <gmock/gmock.h>
 
-#include "tests/support/frame.h"
+#include "tests/support/world/sctp.h"
 
 namespace torii::test {
 namespace {
@@ -166,16 +166,11 @@ TEST(SctpPorts, AreReplacedWithTheChecksum) {
         Bytes b = bytes_of({0x9c, 0x40, 0x0b, 0x59, 1, 2, 3, 4, 0, 0, 0, 0});
         const Bytes chunks = filler(n);
         b.insert(b.end(), chunks.begin(), chunks.end());
-        const auto seal = [](Bytes& p) {
-            std::fill_n(p.begin() + 8, 4, std::byte(0));
-            const uint32_t sum = ~stages::crc32c_by_table(stages::kCrc32cStart, p.data(), p.size());
-            std::memcpy(p.data() + 8, &sum, 4);
-        };
-        seal(b);
+        seal_sctp(b);
         Bytes want = b;
         want[0] = std::byte(1), want[1] = std::byte(2), want[2] = std::byte(3),
         want[3] = std::byte(4);
-        seal(want);
+        seal_sctp(want);
         Bytes got = b;
         const uint16_t source = stages::wire::net16(0x0102),
                        destination = stages::wire::net16(0x0304);

@@ -2,23 +2,14 @@
 
 #include <gmock/gmock.h>
 
-#include "dataplane/stages/sctp.h"
 #include "tests/support/pieces.h"
+#include "tests/support/world/sctp.h"
 #include "tests/support/world/world.h"
 
 namespace torii::test {
 namespace {
 
 using stages::Verdict;
-
-// One chunk of that type, sealed.
-Bytes sctp(uint16_t source, uint16_t destination, uint8_t chunk) {
-    Bytes b = bytes_of({source >> 8, source & 255, destination >> 8, destination & 255, 1, 2, 3, 4,
-                        0, 0, 0, 0, chunk, 0, 0, 4});
-    const uint32_t sum = ~stages::crc32c_by_table(stages::kCrc32cStart, b.data(), b.size());
-    std::memcpy(b.data() + 8, &sum, 4);
-    return b;
-}
 
 struct Switches : testing::TestWithParam<bool> {
     bool v6() const { return GetParam(); }
@@ -40,7 +31,7 @@ TEST_P(Switches, SloppySctpBeginsWithAnyChunkButAnAbort) {
     uint16_t port = 40000;
     const auto send = [&](uint8_t chunk) {
         return verdict(
-            Frame().ip(client(), vip()).protocol(132).payload(sctp(++port, 2905, chunk)));
+            Frame().ip(client(), vip()).protocol(132).payload(sctp_packet(++port, 2905, chunk)));
     };
     for (const bool sloppy : {false, true}) {
         world.services.behaviour.sloppy_sctp = sloppy;

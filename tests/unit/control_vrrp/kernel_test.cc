@@ -283,6 +283,15 @@ protected:
         }
         return pure::Role::initialize;
     }
+    /// One advert of a stronger router for the plan's instance.
+    static void say_stronger(AdvertSocket& peer, const Plan& p) {
+        pure::Identity id = p.instances[0].identity;
+        id.local = addr("10.1.0.2");
+        std::array<std::byte, 64> message{};
+        const Address group = pure::group_address(Family::ipv4);
+        const size_t size = pure::encode(id, 200, group, message);
+        ASSERT_TRUE(peer.send({message.data(), size}, id.local, group));
+    }
     bool here_has(const char* address) {
         auto all = *kernel::Interfaces::open();
         for (const auto& i : all->all())
@@ -327,12 +336,7 @@ TEST_F(VrrpThreadsTest, AStrongerOneMakesItBackupAndSilenceActiveAgain) {
     send(plan());
     ASSERT_EQ(await_role(pure::Role::active), pure::Role::active);
     const auto peer = open_there("v1", Family::ipv4);
-    pure::Identity id = plan().instances[0].identity;
-    id.local = addr("10.1.0.2");
-    std::array<std::byte, 64> message{};
-    const Address group = pure::group_address(Family::ipv4);
-    const size_t size = pure::encode(id, 200, group, message);
-    ASSERT_TRUE(peer->send({message.data(), size}, id.local, group));
+    say_stronger(*peer, plan());
     EXPECT_EQ(await_role(pure::Role::backup), pure::Role::backup);
     EXPECT_TRUE(eventually_has("10.1.0.100", false));
     EXPECT_EQ(await_role(pure::Role::active), pure::Role::active);
@@ -350,12 +354,7 @@ TEST_F(VrrpThreadsTest, ItsPacketsAreTheKernelsWhileAnotherRouterIsActive) {
     ASSERT_EQ(await_role(pure::Role::active), pure::Role::active);
     ASSERT_TRUE(eventually_has("10.1.0.100", true));
     const auto peer = open_there("v1", Family::ipv4);
-    pure::Identity id = p.instances[0].identity;
-    id.local = addr("10.1.0.2");
-    std::array<std::byte, 64> message{};
-    const Address group = pure::group_address(Family::ipv4);
-    const size_t size = pure::encode(id, 200, group, message);
-    ASSERT_TRUE(peer->send({message.data(), size}, id.local, group));
+    say_stronger(*peer, p);
     ASSERT_EQ(await_role(pure::Role::backup), pure::Role::backup);
     const auto deadline = kernel::testing::Clock::now() + kPatience;
     while (!left_to_kernel("10.1.0.100")) ASSERT_LT(kernel::testing::Clock::now(), deadline);

@@ -97,6 +97,16 @@ TEST_F(Standing, ANewRunBeginsAsTheOldOneEnded) {
     EXPECT_EQ(covered(), "0000");
 }
 
+TEST_F(Standing, AnInstanceWithoutAddressesSaysNothingUntilItIsKnown) {
+    Plan p;
+    p.backup_only = true;
+    p.instances = {instance(1, {})};
+    book.plan(p);
+    EXPECT_EQ(covered(), "0000");
+    book.waits(1, true);
+    EXPECT_EQ(covered(), "1111") << "for all that no instance has";
+}
+
 TEST_F(Standing, ATableThatWasBeingWrittenIsWrittenAnew) {
     book.plan(two());
     book.waits(1, true);

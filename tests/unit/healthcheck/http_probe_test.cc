@@ -3,10 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <filesystem>
-
-#include "healthcheck/dns_message.h"
-#include "healthcheck/text.h"
 #include "tests/unit/healthcheck/probe_fixture.h"
 
 namespace torii::healthcheck {
@@ -16,9 +12,7 @@ using config::Health;
 using config::HealthType;
 using std::chrono::milliseconds;
 using test::Connection;
-using test::FakeDatagramServer;
 using test::FakeServer;
-using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
 FakeServer::Behaviour answering(std::string text) {

@@ -19,7 +19,6 @@ using test::Connection;
 using test::FakeDatagramServer;
 using test::FakeServer;
 using ::testing::HasSubstr;
-using ::testing::StartsWith;
 
 TEST_F(Probes, TcpIsUpWhenTheConnectionStands) {
     FakeServer server([](Connection& c) { c.stall(); });
